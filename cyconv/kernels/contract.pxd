@@ -1,0 +1,41 @@
+"""The contract between a plan and the kernels: one struct for a convolution, one table of functions for a variant."""
+
+cdef struct Conv:
+    # Shapes. 1-D is height 1. `channels` counts one pixel's input, `filters` one pixel's output, both over all groups.
+    Py_ssize_t batch, height, width, channels
+    Py_ssize_t out_height, out_width, filters, groups
+    Py_ssize_t window_h, window_w, stride_h, stride_w, dilation_h, dilation_w
+    Py_ssize_t top, left                  # padding before the first row and column
+    Py_ssize_t multiplier                 # depthwise: outputs for each input channel; dense: 1
+    # Strides in elements. Output pixels of one image are equally spaced (yp) in row order.
+    Py_ssize_t xn, xh, xw, xc, yn, yp, yf
+    # The schedule (schedule.py): how work is cut up; nothing here changes a single bit of the result.
+    Py_ssize_t vectors                    # of filters in a register tile
+    Py_ssize_t blocks                     # filter blocks of one group (dense), channel vectors (depthwise)
+    Py_ssize_t block_pixels               # output pixels worked on together
+    Py_ssize_t whole_rows                 # a block holds whole rows; else a piece of one row
+    Py_ssize_t split_rows, split_columns  # loaded rows (columns) are kept tap by tap: wide strides and dilations
+    Py_ssize_t load                       # always load input to scratch; else only where padding is touched
+    Py_ssize_t loaded_channels            # channels of a loaded pixel
+    Py_ssize_t pixel_parts, filter_parts  # tasks
+    Py_ssize_t scratch_bytes              # for each task that runs at the same time
+    Py_ssize_t load_bytes, offset_bytes   # of it, a loaded block and its pixel offsets; the rest holds outputs
+    # What is done to a sum before it is stored.
+    int activation                        # 0 linear, 1 relu, 2 relu6, 3 leaky_relu
+    double slope
+
+# (convolution, of the separable: its pointwise half or NULL, input, packed weights, pointwise packed weights, output,
+#  scratch of `threads` tasks, threads)
+ctypedef void (*run_t)(const Conv*, const Conv*, const void*, const void*, const void*, void*, char*, int) noexcept nogil
+# (convolution, kernel (taps, channels, filters) contiguous, bias or NULL, packed weights)
+ctypedef void (*pack_t)(const Conv*, const void*, const void*, void*) noexcept nogil
+
+cdef struct Kernels:
+    int lanes
+    int real_bytes
+    int pixels[5]                         # pixels[v]: of the tile that is v vectors wide, 0: there is none
+    run_t conv
+    run_t depthwise
+    run_t separable
+    pack_t pack_conv
+    pack_t pack_depthwise

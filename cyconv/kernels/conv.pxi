@@ -1,0 +1,253 @@
+# Dense convolution: a sum of shifted pointwise products on one register tile.
+#
+# Loop order, outermost first, and what each level keeps where:
+#   task             a range of output pixels x a range of filter blocks               (threads)
+#   pixel block      a few rows of input, read in place or loaded with their padding   (second-level cache)
+#   filter block     its packed weights [bias][taps][channels][vectors * lanes]        (streamed, prefetched)
+#   tile             MR pixels x NV vectors of sums                                    (registers)
+#   taps, channels   one broadcast a pixel, one load a vector, MR * NV multiply-adds
+
+cdef struct Taps:
+    # A reduction as the tile sees it: window_h x window_w runs of `run` contiguous inputs.
+    Py_ssize_t window_h, window_w, step_h, step_w, run
+    Py_ssize_t pitch          # of output pixels
+    Py_ssize_t tail           # lanes stored of the last vector, 0: all
+    int activation
+    REAL slope
+
+cdef inline void finish(int NV, vec* sums, int activation, REAL slope, REAL* y, Py_ssize_t tail) noexcept nogil:
+    """Activation, then store; the last vector in part where `tail` is not 0."""
+    cdef int j
+    for j in range(NV):
+        if activation == 1 or activation == 2:
+            sums[j] = vnonneg(sums[j])
+            if activation == 2:
+                sums[j] = vatmost(sums[j], 6)
+        elif activation == 3:
+            sums[j] = vleak(sums[j], slope)
+        if j == NV - 1 and tail:
+            vstore_part(y + j * LANES, sums[j], tail)
+        else:
+            vstore(y + j * LANES, sums[j])
+
+cdef inline void tiles(int MR, int NV, const Taps* t, const REAL* x, const Py_ssize_t* offsets, const REAL* weights,
+                       REAL* y, Py_ssize_t count) noexcept nogil:
+    """`count` tiles of MR pixels x NV vectors, one after the other; pixel i starts at x + offsets[i]."""
+    cdef vec acc[12][4]
+    cdef vec wv[4]
+    cdef vec xv
+    cdef const REAL* p[12]
+    cdef const REAL* w
+    cdef Py_ssize_t q, kh, kw, k
+    cdef int i, j
+    for q in range(count):
+        w = weights
+        for j in range(NV):
+            xv = vload(w + j * LANES)
+            for i in range(MR):
+                acc[i][j] = xv
+        w += NV * LANES
+        for kh in range(t.window_h):
+            for kw in range(t.window_w):
+                for i in range(MR):
+                    p[i] = x + kh * t.step_h + kw * t.step_w + offsets[i]
+                for k in range(t.run):
+                    vprefetch(w + PREFETCH)
+                    if NV * LANES * sizeof(REAL) > 64:
+                        vprefetch(w + PREFETCH + 64 // sizeof(REAL))
+                    for j in range(NV):
+                        wv[j] = vload(w + j * LANES)
+                    for i in range(MR):
+                        xv = vset(p[i][k])
+                        for j in range(NV):
+                            acc[i][j] += xv * wv[j]
+                    w += NV * LANES
+        for i in range(MR):
+            finish(NV, acc[i], t.activation, t.slope, y + i * t.pitch, t.tail)
+        offsets += MR
+        y += MR * t.pitch
+
+cdef void run_tiles(int mr, int nv, const Taps* t, const REAL* x, const Py_ssize_t* offsets, const REAL* w,
+                    REAL* y, Py_ssize_t n) noexcept nogil:
+    """The menu: the tiles that exist. A shape beyond the registers of the target is not compiled."""
+    if nv == 1:
+        if mr == 1: tiles(1, 1, t, x, offsets, w, y, n)
+        elif mr == 2: tiles(2, 1, t, x, offsets, w, y, n)
+        elif mr == 3: tiles(3, 1, t, x, offsets, w, y, n)
+        elif mr == 4: tiles(4, 1, t, x, offsets, w, y, n)
+        elif mr == 5: tiles(5, 1, t, x, offsets, w, y, n)
+        elif mr == 6: tiles(6, 1, t, x, offsets, w, y, n)
+        elif mr == 7: tiles(7, 1, t, x, offsets, w, y, n)
+        elif mr == 8: tiles(8, 1, t, x, offsets, w, y, n)
+        elif mr == 9: tiles(9, 1, t, x, offsets, w, y, n)
+        elif mr == 10: tiles(10, 1, t, x, offsets, w, y, n)
+        elif mr == 11: tiles(11, 1, t, x, offsets, w, y, n)
+        elif mr == 12: tiles(12, 1, t, x, offsets, w, y, n)
+    elif nv == 2:
+        if mr == 1: tiles(1, 2, t, x, offsets, w, y, n)
+        elif mr == 2: tiles(2, 2, t, x, offsets, w, y, n)
+        elif mr == 3: tiles(3, 2, t, x, offsets, w, y, n)
+        elif mr == 4: tiles(4, 2, t, x, offsets, w, y, n)
+        elif mr == 5: tiles(5, 2, t, x, offsets, w, y, n)
+        elif mr == 6: tiles(6, 2, t, x, offsets, w, y, n)
+        elif REGISTERS == 32:
+            if mr == 7: tiles(7, 2, t, x, offsets, w, y, n)
+            elif mr == 8: tiles(8, 2, t, x, offsets, w, y, n)
+            elif mr == 9: tiles(9, 2, t, x, offsets, w, y, n)
+            elif mr == 10: tiles(10, 2, t, x, offsets, w, y, n)
+            elif mr == 11: tiles(11, 2, t, x, offsets, w, y, n)
+            elif mr == 12: tiles(12, 2, t, x, offsets, w, y, n)
+    elif nv == 3:
+        if mr == 1: tiles(1, 3, t, x, offsets, w, y, n)
+        elif mr == 2: tiles(2, 3, t, x, offsets, w, y, n)
+        elif mr == 3: tiles(3, 3, t, x, offsets, w, y, n)
+        elif mr == 4: tiles(4, 3, t, x, offsets, w, y, n)
+        elif REGISTERS == 32:
+            if mr == 5: tiles(5, 3, t, x, offsets, w, y, n)
+            elif mr == 6: tiles(6, 3, t, x, offsets, w, y, n)
+            elif mr == 7: tiles(7, 3, t, x, offsets, w, y, n)
+            elif mr == 8: tiles(8, 3, t, x, offsets, w, y, n)
+    elif nv == 4 and REGISTERS == 32:
+        if mr == 1: tiles(1, 4, t, x, offsets, w, y, n)
+        elif mr == 2: tiles(2, 4, t, x, offsets, w, y, n)
+        elif mr == 3: tiles(3, 4, t, x, offsets, w, y, n)
+        elif mr == 4: tiles(4, 4, t, x, offsets, w, y, n)
+        elif mr == 5: tiles(5, 4, t, x, offsets, w, y, n)
+        elif mr == 6: tiles(6, 4, t, x, offsets, w, y, n)
+
+cdef inline int tile_pixels(int vectors) noexcept nogil:
+    """Most pixels of a tile that is `vectors` wide."""
+    if vectors == 1:
+        return 12
+    if REGISTERS == 32:
+        return 12 if vectors == 2 else 8 if vectors == 3 else 6
+    return 6 if vectors == 2 else 4 if vectors == 3 else 0
+
+cdef inline Py_ssize_t block_filters(const Conv* c, Py_ssize_t b, Py_ssize_t* width) noexcept nogil:
+    """First filter (of its group) and vectors of block b. The last block is moved back to end with the filters where
+    there are enough of them: its vectors are then full, and filters that it shares are computed twice, equally."""
+    cdef Py_ssize_t filters = c.filters // c.groups, first = b * c.vectors * LANES
+    width[0] = min(c.vectors, (filters - first + LANES - 1) // LANES)
+    return max(0, min(first, filters - width[0] * LANES))
+
+cdef inline Py_ssize_t reduction(const Conv* c) noexcept nogil:
+    return c.window_h * c.window_w * (c.channels // c.groups)
+
+cdef void pack_conv(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
+    """packed[group][block][1 + reduction][vectors * lanes] <- bias, then kernel (reduction, filters)."""
+    cdef const REAL* src = <const REAL*>kernel
+    cdef const REAL* b = <const REAL*>bias
+    cdef REAL* dst = <REAL*>packed
+    cdef Py_ssize_t K = reduction(c), filters = c.filters // c.groups, g, block, k, j, first, width, lanes
+    for g in range(c.groups):
+        for block in range(c.blocks):
+            first = block_filters(c, block, &width)
+            lanes = min(width * LANES, filters - first)
+            first += g * filters
+            width = width * LANES
+            for j in range(width):
+                dst[j] = b[first + j] if b != NULL and j < lanes else 0
+            for k in range(K):
+                dst += width
+                memcpy(dst, src + k * c.filters + first, lanes * sizeof(REAL))
+                for j in range(lanes, width):
+                    dst[j] = 0
+            dst += width
+
+cdef void multiply(const Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0, Py_ssize_t b1,
+                   const REAL* weights, REAL* y, Py_ssize_t* offsets, REAL* out) noexcept nogil:
+    """Output pixels [p0, p1) of one image, filter blocks [b0, b1) counted over all groups."""
+    cdef Py_ssize_t count = p1 - p0, K = reduction(v), filters = v.filters // v.groups, group = v.channels // v.groups
+    cdef Py_ssize_t full = v.vectors * LANES, last, stored, i, b, g, first, width, row, column, n, mr, more, f
+    cdef Taps t
+    cdef const REAL* w
+    cdef const REAL* src
+    cdef REAL* dst
+    row = p0 // v.out_width
+    column = p0 % v.out_width
+    for i in range(count):
+        offsets[i] = (row * v.stride_h - v.top) * v.xh + (column * v.stride_w - v.left) * v.xw
+        column += 1
+        if column == v.out_width:
+            column = 0
+            row += 1
+    t.window_h = v.window_h
+    t.window_w = v.window_w
+    t.step_h = v.dilation_h * v.xh
+    t.step_w = v.dilation_w * v.xw
+    t.run = group
+    t.activation = v.activation
+    t.slope = <REAL>v.slope
+    if t.step_w == group:          # a row of the window is contiguous: one longer run
+        t.run = v.window_w * group
+        t.window_w = 1
+    block_filters(v, v.blocks - 1, &last)
+    last = ((v.blocks - 1) * v.vectors + last) * LANES * (K + 1)      # packed weights of one group
+    for b in range(b0, b1):
+        g = b // v.blocks
+        first = block_filters(v, b % v.blocks, &width)
+        w = weights + g * last + (b % v.blocks) * full * (K + 1)
+        stored = min(width * LANES, filters - first)
+        t.tail = stored % LANES
+        f = g * filters + first
+        if v.yf == 1:
+            dst = y + p0 * v.yp + f
+            t.pitch = v.yp
+        else:
+            dst = out
+            t.pitch = width * LANES
+            t.tail = 0
+        src = x + g * group
+        # As many tiles as needed, as equal as possible: `more` of mr + 1 pixels, then the others of mr.
+        n = (count + tile_pixels(<int>width) - 1) // tile_pixels(<int>width)
+        mr = count // n
+        more = count % n
+        if more:
+            run_tiles(<int>mr + 1, <int>width, &t, src, offsets, w, dst, more)
+        run_tiles(<int>mr, <int>width, &t, src, offsets + more * (mr + 1), w, dst + more * (mr + 1) * t.pitch, n - more)
+        if v.yf != 1:
+            scatter(v, out, t.pitch, p0, count, f, stored, y)
+
+cdef void scatter(const Conv* v, const REAL* src, Py_ssize_t pitch, Py_ssize_t p0, Py_ssize_t count,
+                  Py_ssize_t f, Py_ssize_t filters, REAL* y) noexcept nogil:
+    """y at pixels [p0, p0 + count), filters [f, f + filters) <- src[count][pitch]."""
+    if v.yf == 1:
+        transpose(src, 1, pitch, filters, count, y + p0 * v.yp + f, v.yp)
+    else:
+        transpose(src, pitch, 1, count, filters, y + p0 * v.yp + f * v.yf, v.yf)
+
+cdef inline Py_ssize_t block_end(const Conv* c, Py_ssize_t p, Py_ssize_t end) noexcept nogil:
+    """Where the block that starts at pixel p of an image ends."""
+    cdef Py_ssize_t stop = p + c.block_pixels
+    if c.whole_rows:
+        stop = (p // c.out_width) * c.out_width + c.block_pixels
+    else:
+        stop = min(stop, (p // c.out_width + 1) * c.out_width)
+    return min(stop, end)
+
+cdef void conv_task(const Conv* c, const REAL* x, const REAL* weights, REAL* y, char* scratch, Py_ssize_t task) noexcept nogil:
+    cdef Py_ssize_t image = c.out_height * c.out_width, all_pixels = c.batch * image, all_blocks = c.groups * c.blocks
+    cdef Py_ssize_t pp = task // c.filter_parts, fp = task % c.filter_parts
+    cdef Py_ssize_t p = pp * all_pixels // c.pixel_parts, end = (pp + 1) * all_pixels // c.pixel_parts
+    cdef Py_ssize_t b0 = fp * all_blocks // c.filter_parts, b1 = (fp + 1) * all_blocks // c.filter_parts
+    cdef Py_ssize_t n, p0, p1
+    cdef Conv v
+    cdef const REAL* src
+    while p < end:
+        n = p // image
+        p0 = p - n * image
+        p1 = block_end(c, p0, min(image, end - n * image))
+        src = view(c, &v, x + n * c.xn, p0, p1, <REAL*>scratch)
+        multiply(&v, src, p0, p1, b0, b1, weights, y + n * c.yn, <Py_ssize_t*>(scratch + c.load_bytes),
+                 <REAL*>(scratch + c.load_bytes + c.offset_bytes))
+        p += p1 - p0
+
+cdef void run_conv(const Conv* c, const Conv* _, const void* x, const void* weights, const void* _w, void* y,
+                   char* scratch, int threads) noexcept nogil:
+    cdef Py_ssize_t task, tasks = c.pixel_parts * c.filter_parts
+    if threads == 1:
+        for task in range(tasks):
+            conv_task(c, <const REAL*>x, <const REAL*>weights, <REAL*>y, scratch, task)
+    else:
+        for task in prange(tasks, num_threads=threads, schedule="static"):
+            conv_task(c, <const REAL*>x, <const REAL*>weights, <REAL*>y, scratch + threadid() * c.scratch_bytes, task)

@@ -1,0 +1,20 @@
+"""The table of instruction sets: for each processor family, from plain to best, the flags that compile a kernel for it."""
+
+import platform
+
+FLAGS: dict[str, dict[str, list[str]]] = {
+    "x86_64": {
+        "baseline": [],
+        "avx2": ["-mavx2", "-mfma"],
+        "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+    },
+    "aarch64": {"baseline": []},  # NEON
+}
+
+_ALIASES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+
+def flags() -> dict[str, list[str]]:
+    """Return the instruction sets that kernels exist for on this machine's family, with their compiler flags."""
+    machine = platform.machine().lower()
+    return FLAGS.get(_ALIASES.get(machine, machine), {"baseline": []})

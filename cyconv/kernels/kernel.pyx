@@ -1,0 +1,45 @@
+"""The kernels of one instruction set and one dtype; compiled once for each, from this one source.
+
+A kernel receives validated arguments and a preallocated output; it neither allocates nor raises.
+Every sum starts with the bias and adds taps in row order, channels inside, whatever tile, block or thread it falls to:
+the bits of a result depend on the instruction set and dtype alone. Padding is zeros that are multiplied like any input.
+"""
+from cpython.pycapsule cimport PyCapsule_New
+from cython.parallel cimport prange, threadid
+from libc.string cimport memcpy, memset
+
+from cyconv.kernels.contract cimport Conv, Kernels
+
+cdef extern from "simd.h" nogil:
+    ctypedef float REAL
+    ctypedef float vec
+    const int LANES, REGISTERS
+    vec vload(const REAL*) noexcept
+    void vstore(REAL*, vec) noexcept
+    void vstore_part(REAL*, vec, Py_ssize_t) noexcept
+    vec vset(REAL) noexcept
+    vec vnonneg(vec) noexcept
+    vec vatmost(vec, REAL) noexcept
+    vec vleak(vec, REAL) noexcept
+    void vprefetch(const REAL*) noexcept
+
+cdef enum:
+    PREFETCH = 512       # elements of packed weights ahead of the tile
+
+include "rows.pxi"
+include "conv.pxi"
+include "depthwise.pxi"
+include "separable.pxi"
+
+cdef Kernels table
+table.lanes = LANES
+table.real_bytes = sizeof(REAL)
+table.conv = run_conv
+table.depthwise = run_depthwise
+table.separable = run_separable
+table.pack_conv = pack_conv
+table.pack_depthwise = pack_depthwise
+for _vectors in range(1, 5):
+    table.pixels[_vectors] = tile_pixels(_vectors)
+
+kernels = PyCapsule_New(&table, b"cyconv.kernels", NULL)

@@ -1,0 +1,82 @@
+/* One vector type, `vec`, for whatever the target has: the only file that knows about instruction sets. */
+#ifndef CYCONV_SIMD_H
+#define CYCONV_SIMD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifndef REAL
+#define REAL float
+#define REAL_BYTES 4
+#endif
+
+/* Vector registers that a tile may fill, and lanes (REALs in a vector). */
+#if defined(CYCONV_SCALAR) || !defined(__GNUC__)
+#define LANES 1
+#define REGISTERS 16
+#elif defined(__AVX512F__)
+#define LANES (64 / REAL_BYTES)
+#define REGISTERS 32
+#elif defined(__AVX2__)
+#define LANES (32 / REAL_BYTES)
+#define REGISTERS 16
+#elif defined(__aarch64__)
+#define LANES (16 / REAL_BYTES)
+#define REGISTERS 32
+#else
+#define LANES (16 / REAL_BYTES)
+#define REGISTERS 16
+#endif
+
+#if defined(__GNUC__)
+#define CYCONV_INLINE static inline __attribute__((always_inline))
+/* Cython marks its own inline functions with this: a tile called with literal sizes becomes a loop of its own. */
+#undef CYTHON_INLINE
+#define CYTHON_INLINE inline __attribute__((always_inline))
+#define vprefetch(p) __builtin_prefetch(p)
+#else
+#define CYCONV_INLINE static inline
+#define vprefetch(p) ((void)(p))
+#endif
+
+#if LANES == 1
+
+typedef REAL vec;
+CYCONV_INLINE vec vload(const REAL *p) { return *p; }
+CYCONV_INLINE void vstore(REAL *p, vec v) { *p = v; }
+CYCONV_INLINE vec vset(REAL x) { return x; }
+CYCONV_INLINE vec vnonneg(vec v) { return v < 0 ? 0 : v; }
+CYCONV_INLINE vec vatmost(vec v, REAL top) { return v > top ? top : v; }
+CYCONV_INLINE vec vleak(vec v, REAL slope) { return v < 0 ? v * slope : v; }
+
+#else
+
+/* aligned(REAL_BYTES): arrays are aligned to their element, not to the vector. */
+typedef REAL vec __attribute__((vector_size(LANES * REAL_BYTES), aligned(REAL_BYTES), may_alias));
+#if REAL_BYTES == 4
+typedef int32_t vmask __attribute__((vector_size(LANES * REAL_BYTES)));
+#else
+typedef int64_t vmask __attribute__((vector_size(LANES * REAL_BYTES)));
+#endif
+
+CYCONV_INLINE vec vload(const REAL *p) { return *(const vec *)p; }
+CYCONV_INLINE void vstore(REAL *p, vec v) { *(vec *)p = v; }
+/* x - 0 folds to one broadcast; x + 0 would cost an addition, since -0 + 0 is 0. */
+CYCONV_INLINE vec vset(REAL x) { return x - (vec){0}; }
+/* Comparisons with NaN are false, so NaN passes through all three. */
+CYCONV_INLINE vec vnonneg(vec v) { return (vec)((vmask)v & ~(vmask)(v < (vec){0})); }
+CYCONV_INLINE vec vpick(vmask m, vec a, vec b) { return (vec)(((vmask)a & m) | ((vmask)b & ~m)); }
+CYCONV_INLINE vec vatmost(vec v, REAL top) { return vpick((vmask)(v > vset(top)), vset(top), v); }
+CYCONV_INLINE vec vleak(vec v, REAL slope) { return vpick((vmask)(v < (vec){0}), v * vset(slope), v); }
+
+#endif
+
+/* The first n lanes, 0 < n <= LANES. */
+CYCONV_INLINE void vstore_part(REAL *p, vec v, ptrdiff_t n) {
+    REAL lanes[LANES];
+    vstore(lanes, v);
+    for (ptrdiff_t i = 0; i < n; i++) p[i] = lanes[i];
+}
+
+#endif

@@ -1,0 +1,415 @@
+"""A plan: geometry, packed weights, the kernel chosen and its schedule. Calling one is the whole hot path."""
+cimport cython
+cimport numpy as cnp
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport free, malloc
+
+from cyconv.kernels.contract cimport Conv, Kernels, run_t
+
+import numpy as np
+
+from cyconv import schedule
+
+cnp.import_array()
+
+cdef extern from *:
+    """
+    #if defined(__x86_64__) && defined(__GNUC__)
+    static int cyconv_cpu_has(int level) {
+        __builtin_cpu_init();
+        if (level == 1) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd")
+            && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    }
+    #else
+    static int cyconv_cpu_has(int level) { (void)level; return 0; }
+    #endif
+    #ifdef _OPENMP
+    #define CYCONV_OPENMP 1
+    #else
+    #define CYCONV_OPENMP 0
+    #endif
+    """
+    bint cyconv_cpu_has(int level)
+    const int CYCONV_OPENMP
+
+# Activations that the kernels apply: (code, slope). leaky_relu's slope is Keras's default.
+cdef dict _ACTIVATIONS = {None: (0, 0.0), "linear": (0, 0.0), "relu": (1, 0.0), "relu6": (2, 0.0), "leaky_relu": (3, 0.2)}
+FUSED = tuple(name for name in _ACTIVATIONS if name)
+OPENMP = bool(CYCONV_OPENMP)
+
+cdef enum:
+    POOLED = 8                 # scratch buffers kept between calls
+    SMALL_BYTES = 16 * 1024    # of input, weights and output: releasing the GIL would cost more than the work
+
+cdef int _threads = 1          # of plans called from now on
+cdef int _threads_version = 0
+
+# Scratch that no call is using, shared by all plans; the GIL guards it.
+cdef char* _pool[POOLED]
+cdef size_t _pool_bytes[POOLED]
+cdef int _pooled = 0
+
+
+def cpu_runs(str isa):
+    """Whether this CPU executes the instructions of an ISA."""
+    return isa == "baseline" or bool(cyconv_cpu_has({"avx2": 1, "avx512": 2}[isa]))
+
+
+def set_threads(int n):
+    """Set the number of threads of calls from now on; `cyconv.set_num_threads` checks it."""
+    global _threads, _threads_version
+    if n != _threads:
+        _threads = n
+        _threads_version += 1
+
+
+def threads():
+    """The number of threads that calls use at most."""
+    return _threads
+
+
+cdef char* _take(size_t* size) except NULL:
+    """A scratch buffer of at least size[0] bytes; size[0] becomes its own size."""
+    global _pooled
+    cdef int i
+    cdef char* p
+    for i in range(_pooled):
+        if _pool_bytes[i] >= size[0]:
+            p = _pool[i]
+            size[0] = _pool_bytes[i]
+            _pooled -= 1
+            _pool[i] = _pool[_pooled]
+            _pool_bytes[i] = _pool_bytes[_pooled]
+            return p
+    p = <char*>malloc(size[0])
+    if p == NULL:
+        raise MemoryError(f"no memory for {size[0]} bytes of scratch")
+    return p
+
+
+cdef void _give(char* p, size_t size) noexcept:
+    """Keep a scratch buffer for the next call, in place of a smaller one where the pool is full."""
+    global _pooled
+    cdef int i
+    cdef int smallest = 0
+    if _pooled < POOLED:
+        _pool[_pooled] = p
+        _pool_bytes[_pooled] = size
+        _pooled += 1
+        return
+    for i in range(1, POOLED):
+        if _pool_bytes[i] < _pool_bytes[smallest]:
+            smallest = i
+    if _pool_bytes[smallest] < size:
+        free(_pool[smallest])
+        _pool[smallest] = p
+        _pool_bytes[smallest] = size
+    else:
+        free(p)
+
+
+@cython.final
+cdef class Plan:
+    """One convolution of one shape and dtype, its weights packed.
+
+    Parameters
+    ----------
+    op : {"conv", "depthwise", "separable"}
+    geometry : Geometry
+        Of the convolution; of the depthwise step for "separable".
+    dtype : numpy.dtype
+        float32 or float64, of inputs, weights and outputs.
+    kernels : object
+        The capsule of a kernel module.
+    activation : str or None
+        One of `FUSED`.
+    pointwise : Geometry, optional
+        Of the second step, for "separable".
+
+    Attributes
+    ----------
+    geometry : Geometry
+    output_shape : tuple of int
+    workspace_bytes : int
+        Packed weights and the scratch of all threads: all the memory that calls use beside input and output.
+    """
+    cdef readonly object geometry, pointwise, dtype, op, activation
+    cdef object _capsule, _weights, _out_shape
+    cdef Conv _conv
+    cdef Conv _second
+    cdef const Kernels* _kernels
+    cdef run_t _run
+    cdef const char* _packed
+    cdef size_t _packed_bytes, _first_bytes, _small
+    cdef int _typenum, _ndim, _version, _tasks
+    cdef bint _separable, _pads_load
+    cdef int _channel_axis, _width_axis, _height_axis
+    cdef cnp.npy_intp _in_dims[4]
+    cdef cnp.npy_intp _out_dims[4]
+
+    def __init__(self, op, geometry, dtype, kernels, activation=None, pointwise=None):
+        self.op = op
+        self.geometry = geometry
+        self.pointwise = pointwise
+        self.dtype = np.dtype(dtype)
+        self.activation = activation
+        self._capsule = kernels
+        self._kernels = <const Kernels*>PyCapsule_GetPointer(kernels, b"cyconv.kernels")
+        self._separable = op == "separable"
+        self._typenum = self.dtype.num
+        self._version = -1
+        last = pointwise if self._separable else geometry
+        self._set_shapes(geometry.input_shape, last.output_shape, geometry.channels_first)
+        g = geometry
+        depthwise = op != "conv"
+        loads = g.channels_first and g.channels > 1
+        if depthwise:
+            loads = loads or g.filters != g.channels or g.filters < self._kernels.lanes
+        # Depthwise tiles meet padding where the input lies; dense ones load the blocks that touch it.
+        self._pads_load = loads or (not depthwise and any(before or after for before, after in g.pads))
+        stores = g.filters < self._kernels.lanes or (g.channels_first and not self._separable) if depthwise \
+            else g.channels_first
+        self._fill(&self._conv, g, depthwise, True, stores)
+        self._conv.load = loads
+        self._run = self._kernels.depthwise if depthwise else self._kernels.conv
+        if self._separable:
+            self._fill(&self._second, pointwise, False, False, g.channels_first)
+            self._run = self._kernels.separable
+            self._second.xc = 1
+            self._second.xw = g.filters
+            self._second.xh = g.filters * self._second.width
+            self._conv.yf = 1
+            self._conv.yp = g.filters
+            self._second.block_pixels = self._conv.block_pixels
+            # [depthwise scratch] [block of depthwise results] [pixel offsets] [outputs]
+            size = self._second.scratch_bytes - self._second.offset_bytes
+            if g.channels_first:
+                size = self._conv.block_pixels * self._second.vectors * self._kernels.lanes * self.dtype.itemsize
+            self._second.load_bytes = _round(self._conv.block_pixels * g.filters * self.dtype.itemsize)
+            self._second.offset_bytes = _round(self._conv.block_pixels * 8)
+            self._second.scratch_bytes = (
+                self._conv.scratch_bytes + self._second.load_bytes + self._second.offset_bytes + _round(size))
+        self._activate(&self._second if self._separable else &self._conv, activation)
+
+    cdef _set_shapes(self, in_shape, out_shape, bint channels_first):
+        cdef int i
+        self._ndim = len(in_shape)
+        self._out_shape = out_shape
+        for i in range(self._ndim):
+            self._in_dims[i] = in_shape[i]
+            self._out_dims[i] = out_shape[i]
+        self._channel_axis = 1 if channels_first else self._ndim - 1
+        self._width_axis = self._ndim - 1 if channels_first else self._ndim - 2
+        self._height_axis = self._width_axis - 1 if self._ndim == 4 else -1
+
+    cdef _activate(self, Conv* c, activation):
+        code, slope = _ACTIVATIONS[activation]
+        c.activation = code
+        c.slope = slope
+
+    cdef _fill(self, Conv* c, g, bint depthwise, bint loads, bint stores):
+        cdef Py_ssize_t pixels
+        c.batch = g.batch
+        c.height, c.width = g.size
+        c.channels = g.channels
+        c.out_height, c.out_width = g.output_size
+        c.filters = g.filters
+        c.groups = g.groups
+        c.window_h, c.window_w = g.window
+        c.stride_h, c.stride_w = g.strides
+        c.dilation_h, c.dilation_w = g.dilation_rate
+        (c.top, _), (c.left, _) = g.pads
+        c.multiplier = g.filters // g.channels if depthwise else 1
+        chosen = schedule.blocking(g, depthwise, self.dtype.itemsize, self._kernels.lanes,
+                                   [self._kernels.pixels[i] for i in range(5)], loads, stores)
+        c.vectors = chosen["vectors"]
+        c.blocks = chosen["blocks"]
+        c.block_pixels = chosen["block_pixels"]
+        c.whole_rows = chosen["whole_rows"]
+        c.split_rows = chosen["split_rows"]
+        c.split_columns = chosen["split_columns"]
+        c.loaded_channels = chosen["loaded_channels"]
+        c.load_bytes = chosen["load_bytes"]
+        c.offset_bytes = chosen["offset_bytes"]
+        c.scratch_bytes = chosen["scratch_bytes"]
+        c.load = 0
+        pixels = c.out_height * c.out_width
+        c.yn = pixels * g.filters
+        c.yp, c.yf = (1, pixels) if g.channels_first else (g.filters, 1)
+        c.pixel_parts = c.filter_parts = 1
+
+    cdef _share(self):
+        """Cut the work up for the number of threads now set."""
+        cdef int version = _threads_version
+        g = self.geometry
+        last = self.pointwise if self._separable else g
+        pixels = g.batch * self._conv.out_height * self._conv.out_width
+        flops = g.flops + (last.flops if self._separable else 0)
+        blocks = self._second.blocks if self._separable else self._conv.blocks * (g.groups if self.op == "conv" else 1)
+        inputs = g.batch * g.channels * g.size[0] * g.size[1] * self.dtype.itemsize
+        parts, filter_parts = schedule.tasks(pixels, blocks, flops, self._packed_bytes, inputs, _threads)
+        if self._separable:
+            self._second.pixel_parts, self._second.filter_parts = parts, filter_parts
+        else:
+            self._conv.pixel_parts, self._conv.filter_parts = parts, filter_parts
+        self._tasks = parts * filter_parts
+        self._version = version
+
+    @property
+    def output_shape(self):
+        return self._out_shape
+
+    @property
+    def workspace_bytes(self):
+        if self._version != _threads_version:
+            self._share()
+        cdef Py_ssize_t each = self._second.scratch_bytes if self._separable else self._conv.scratch_bytes
+        if not self._pads_load:
+            each -= self._conv.load_bytes
+        return self._packed_bytes + each * self._tasks
+
+    def pack(self, tuple weights, bias=None):
+        """Return this plan with these weights, checked and contiguous arrays of its dtype, packed into memory of its own."""
+        cdef Plan new = Plan.__new__(Plan)
+        cdef const void* b = NULL
+        cdef size_t first, second = 0, item = self.dtype.itemsize
+        cdef Py_ssize_t taps = self._conv.window_h * self._conv.window_w
+        cdef Py_ssize_t lanes = self._kernels.lanes
+        if bias is not None:
+            b = cnp.PyArray_DATA(<cnp.ndarray>bias)
+        new.op, new.geometry, new.pointwise = self.op, self.geometry, self.pointwise
+        new.dtype, new.activation = self.dtype, self.activation
+        new._capsule, new._kernels, new._run = self._capsule, self._kernels, self._run
+        new._conv, new._second = self._conv, self._second
+        new._separable, new._pads_load, new._typenum = self._separable, self._pads_load, self._typenum
+        new._version = -1
+        new._ndim, new._out_shape = self._ndim, self._out_shape
+        new._in_dims[:], new._out_dims[:] = self._in_dims, self._out_dims
+        new._channel_axis, new._width_axis, new._height_axis = self._channel_axis, self._width_axis, self._height_axis
+        if self.op == "conv":
+            first = self._dense_size(&self._conv) * item
+        else:
+            first = self._conv.blocks * (taps + 1) * lanes * item
+            if self._separable:
+                second = self._dense_size(&self._second) * item
+        first = _round(first)
+        # One vector more than is packed: a tile may look ahead, never beyond.
+        new._weights = np.empty(first + second + 64, np.uint8)
+        new._packed = <const char*>(<uintptr_t>(<char*>cnp.PyArray_DATA(<cnp.ndarray>new._weights) + 63) & ~<uintptr_t>63)
+        new._packed_bytes = first + second + 64
+        new._first_bytes = first
+        new._small = new._packed_bytes + item * (_size(self._in_dims, self._ndim) + _size(self._out_dims, self._ndim))
+        if self.geometry.flops > schedule.SERIAL_FLOPS:
+            new._small = SMALL_BYTES + 1
+        cdef const void* kernel = cnp.PyArray_DATA(<cnp.ndarray>weights[0])
+        if self.op == "conv":
+            self._kernels.pack_conv(&self._conv, kernel, b, <void*>new._packed)
+        else:
+            self._kernels.pack_depthwise(&self._conv, kernel, NULL if self._separable else b, <void*>new._packed)
+            if self._separable:
+                self._kernels.pack_conv(&self._second, cnp.PyArray_DATA(<cnp.ndarray>weights[1]), b,
+                                        <void*>(new._packed + first))
+        return new
+
+    cdef size_t _dense_size(self, const Conv* c):
+        cdef Py_ssize_t lanes = self._kernels.lanes
+        cdef Py_ssize_t vectors = (c.filters // c.groups + lanes - 1) // lanes
+        return c.groups * vectors * lanes * (c.window_h * c.window_w * (c.channels // c.groups) + 1)
+
+    def __call__(self, inputs, out=None):
+        """Return the convolution of an array, or None where it is not an array of this plan's shape and dtype.
+
+        Parameters
+        ----------
+        inputs : numpy.ndarray
+            Of any strides; of exactly the plan's shape and dtype.
+        out : numpy.ndarray, optional
+            Where to put the result: C-contiguous, of the output's shape and dtype, apart from `inputs`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `out` is not such an array.
+        """
+        cdef cnp.ndarray x, y
+        cdef Conv c
+        cdef Conv second
+        cdef int i, threads
+        cdef size_t scratch_bytes
+        cdef Py_ssize_t item
+        cdef char* scratch
+        cdef char* aligned
+        cdef const void* source
+        cdef void* target
+        if type(inputs) is not cnp.ndarray:
+            return None
+        x = <cnp.ndarray>inputs
+        if cnp.PyArray_TYPE(x) != self._typenum or cnp.PyArray_NDIM(x) != self._ndim or not cnp.PyArray_ISBEHAVED_RO(x):
+            return None
+        for i in range(self._ndim):
+            if cnp.PyArray_DIM(x, i) != self._in_dims[i]:
+                return None
+        if out is None:
+            y = <cnp.ndarray>cnp.PyArray_EMPTY(self._ndim, self._out_dims, self._typenum, 0)
+        else:
+            self._check_out(x, out)
+            y = <cnp.ndarray>out
+        if self._version != _threads_version:
+            self._share()
+        c = self._conv
+        item = cnp.PyArray_ITEMSIZE(x)
+        c.xn = cnp.PyArray_STRIDE(x, 0) // item
+        c.xw = cnp.PyArray_STRIDE(x, self._width_axis) // item
+        c.xh = cnp.PyArray_STRIDE(x, self._height_axis) // item if self._height_axis > 0 else 0
+        c.xc = 1 if c.channels == 1 else cnp.PyArray_STRIDE(x, self._channel_axis) // item
+        if self._separable:
+            second = self._second
+        if c.xc != 1:
+            c.load = 1
+        elif not self._pads_load:          # everything is read in place
+            c.scratch_bytes -= c.load_bytes
+            if self._separable:
+                second.scratch_bytes -= c.load_bytes
+            c.load_bytes = 0
+        source = cnp.PyArray_DATA(x)
+        target = cnp.PyArray_DATA(y)
+        threads = self._tasks
+        scratch_bytes = (second.scratch_bytes if self._separable else c.scratch_bytes) * threads + 64
+        scratch = _take(&scratch_bytes)
+        aligned = <char*>((<uintptr_t>scratch + 63) & ~<uintptr_t>63)
+        if self._small <= SMALL_BYTES:
+            self._run(&c, &second, source, self._packed, self._packed + self._first_bytes, target, aligned, threads)
+        else:
+            with nogil:
+                self._run(&c, &second, source, self._packed, self._packed + self._first_bytes, target, aligned,
+                          threads)
+        _give(scratch, scratch_bytes)
+        return y
+
+    cdef _check_out(self, cnp.ndarray x, out):
+        if not isinstance(out, np.ndarray):
+            raise TypeError(f"out must be a NumPy array, received {type(out).__name__}")
+        if out.dtype != self.dtype or not out.dtype.isnative:
+            raise TypeError(f"out must have dtype {self.dtype}, received {out.dtype}")
+        if out.shape != self._out_shape:
+            raise ValueError(f"out must have shape {self._out_shape}, received {out.shape}")
+        if not (out.flags.c_contiguous and out.flags.aligned and out.flags.writeable):
+            raise ValueError(f"out must be C-contiguous, aligned and writeable, received strides {out.strides}, "
+                             f"aligned={out.flags.aligned}, writeable={out.flags.writeable}")
+        if np.may_share_memory(x, out):
+            raise ValueError("out must not overlap inputs")
+
+
+cdef size_t _round(Py_ssize_t size):
+    """Up to whole cache lines."""
+    return (size + 63) // 64 * 64
+
+
+cdef size_t _size(cnp.npy_intp* dims, int n):
+    cdef size_t size = 1
+    cdef int i
+    for i in range(n):
+        size *= dims[i]
+    return size

@@ -1,0 +1,139 @@
+"""How a convolution is cut up: register tile, blocks that fit the caches, tasks for threads. The one place that chooses.
+
+A choice changes how long a result takes, never a bit of it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cyconv.geometry import Geometry
+
+MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the first-level cache
+SERIAL_FLOPS = 300_000  # for each thread: a parallel region costs about 2 us
+
+
+def _second_level_cache() -> int:
+    """Bytes of one core's second-level cache."""
+    try:
+        size = os.sysconf("SC_LEVEL2_CACHE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        size = 0
+    return size if size > 0 else 512 * 1024
+
+
+CACHE_BYTES = _second_level_cache()
+
+
+def tile_vectors(filters: int, pixels: int, reduction: int, lanes: int, tile_pixels: list[int]) -> int:
+    """Return the width, in vectors of filters, of the register tile that takes the fewest cycles.
+
+    The model: two multiply-adds and two loads a cycle, four cycles until a sum can be added to again, weights read
+    from the second-level cache at 32 bytes a cycle beside that, and a fixed price for each tile and each store.
+    """
+    vectors = -(-filters // lanes)
+
+    def cycles(width: int) -> float:
+        total = 0.0
+        for v, blocks in ((width, vectors // width), (vectors % width, 1)):
+            if v and blocks:
+                tiles = -(-pixels // tile_pixels[v])
+                mr = pixels / tiles
+                step = max(mr * v / 2, (mr + v) / 2, 4.0) + v / 4
+                total += blocks * tiles * (reduction * step + 20 + 2 * mr * v)
+        return total
+
+    return min((v for v in range(1, 5) if tile_pixels[v] and v <= max(vectors, 1)), key=cycles)
+
+
+def blocking(
+    g: Geometry, depthwise: bool, itemsize: int, lanes: int, tile_pixels: list[int], loads: bool, stores: bool
+) -> dict[str, int]:
+    """Return the schedule fields of a kernel's ``Conv`` struct that do not depend on the number of threads.
+
+    Parameters
+    ----------
+    depthwise : bool
+        Of the two kernels, which.
+    itemsize, lanes, tile_pixels :
+        Bytes of an element; elements of a vector; most pixels of a tile by its width in vectors.
+    loads : bool
+        Whether a block may have to be loaded to scratch (for padding, or channels that are not contiguous).
+    stores : bool
+        Whether outputs go through scratch (other channels' outputs lie between them).
+    """
+    (out_h, out_w), (kh, kw) = g.output_size, g.window
+    (sh, sw), (dh, dw) = g.strides, g.dilation_rate
+    multiplier = g.filters // g.channels if depthwise else 1
+    loaded = max(g.channels * multiplier, lanes) if depthwise else g.channels
+
+    def rows(n: int) -> tuple[int, bool]:  # loaded for n output rows, and whether tap by tap
+        return min(((n - 1) * sh + (kh - 1) * dh + 1, False), (n * kh, True))
+
+    def columns(n: int) -> tuple[int, bool]:
+        return min(((n - 1) * sw + (kw - 1) * dw + 1, False), (n * kw, True))
+
+    budget = CACHE_BYTES // 2 // (itemsize * loaded)  # pixels
+    block_rows = 1
+    if rows(1)[0] * columns(out_w)[0] <= budget and out_w <= MOST_BLOCK_PIXELS:
+        while (
+            block_rows < out_h
+            and rows(block_rows + 1)[0] * columns(out_w)[0] <= budget
+            and (block_rows + 1) * out_w <= MOST_BLOCK_PIXELS
+        ):
+            block_rows += 1
+        block_columns, block_pixels = out_w, block_rows * out_w
+        whole = True
+    else:
+        block_columns = min(out_w, MOST_BLOCK_PIXELS)
+        while block_columns > 24 and rows(1)[0] * columns(block_columns)[0] > budget:
+            block_columns //= 2
+        block_pixels, whole = block_columns, False
+    if depthwise:
+        vectors = 1
+        blocks = -(-g.filters // lanes)
+        stored = max(g.filters, lanes)
+    else:
+        filters = g.filters // g.groups
+        reduction = kh * kw * (g.channels // g.groups)
+        vectors = tile_vectors(filters, min(block_pixels, out_h * out_w), reduction, lanes, tile_pixels)
+        blocks = -(-filters // (vectors * lanes))
+        stored = vectors * lanes
+    load_pixels = rows(block_rows)[0] * columns(block_columns)[0] if loads else 0
+    parts = {
+        "load_bytes": load_pixels * loaded * itemsize,
+        "offset_bytes": 0 if depthwise else block_pixels * 8,
+        "out_bytes": block_pixels * stored * itemsize if stores else 0,
+    }
+    parts = {name: -(-size // 64) * 64 for name, size in parts.items()}
+    return {
+        "vectors": vectors,
+        "blocks": blocks,
+        "block_pixels": block_pixels,
+        "whole_rows": whole,
+        "split_rows": rows(block_rows)[1],
+        "split_columns": columns(block_columns)[1],
+        "loaded_channels": loaded,
+        "load_bytes": parts["load_bytes"],
+        "offset_bytes": parts["offset_bytes"],
+        "scratch_bytes": sum(parts.values()),
+    }
+
+
+def tasks(pixels: int, blocks: int, flops: int, weight_bytes: int, input_bytes: int, threads: int) -> tuple[int, int]:
+    """Return (pixel parts, filter parts): how the output is shared by at most ``threads`` threads.
+
+    The model, for one thread: its share of the multiply-adds at 64 a cycle, rounded up to whole filter blocks, and the
+    weights and inputs that it has to read, at 8 bytes a cycle.
+    """
+    threads = max(1, min(threads, flops // SERIAL_FLOPS))
+
+    def cycles(parts: tuple[int, int]) -> float:
+        pixel_parts, filter_parts = parts
+        share = -(-pixels // pixel_parts) / max(pixels, 1) * -(-blocks // filter_parts) / max(blocks, 1)
+        return flops / 64 * share + weight_bytes / 8 / filter_parts + input_bytes / 8 / pixel_parts
+
+    choices = [
+        (p, threads // p) for p in range(1, threads + 1) if p <= max(pixels, 1) and threads // p <= max(blocks, 1)
+    ]
+    return min(choices, key=cycles, default=(1, 1))
