@@ -15,6 +15,7 @@ import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 
 REALS = {"float32": ("float", 4), "float64": ("double", 8)}
 DIRECTIVES = {
@@ -29,7 +30,8 @@ OPENMP = os.environ.get("CYCONV_OPENMP") != "0"
 ISAS = {"baseline": []} if SCALAR else runpy.run_path("cyconv/kernels/isa.py")["flags"]()
 
 # No -ffast-math: it breaks NaN, and linking with it changes denormals for the whole process.
-COMMON = ["-O3", "-fno-math-errno"]
+# No vectorising of neighbouring scalars: it moves a tile's pointers to vector registers, and its sums out of them.
+COMMON = ["-O3", "-fno-math-errno", "-fno-tree-slp-vectorize"]
 # The sums of a register tile stay in registers only where its loops over pixels and vectors are unrolled whole.
 UNROLL = {
     "gcc": ["--param", "max-completely-peeled-insns=4000", "--param", "max-completely-peel-times=64"],
@@ -42,7 +44,9 @@ class Build(build_ext):
 
     def build_extensions(self):
         compiler = self.compiler.compiler_so[0] if self.compiler.compiler_type == "unix" else "msvc"
-        version = "" if compiler == "msvc" else subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
+        version = (
+            "" if compiler == "msvc" else subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
+        )
         family = "clang" if "clang" in version else "gcc" if version else "msvc"
         openmp = self.probe(["/openmp"] if family == "msvc" else ["-fopenmp"]) if OPENMP else []
         for extension in self.extensions:
@@ -72,6 +76,16 @@ class Build(build_ext):
         return flags
 
 
+class Source(sdist):
+    """Takes along what is not installed."""
+
+    def make_distribution(self):
+        kept = [p for folder in ("tests", "docs", "benchmarks") for p in pathlib.Path(folder).rglob("*")]
+        self.filelist.extend(str(p) for p in kept if p.suffix in (".py", ".md", ".png"))
+        self.filelist.extend([".ci/run", "CHANGELOG.md"])
+        super().make_distribution()
+
+
 def extension(name, source, macros=(), flags=()):
     """Return the cythonized extension; each has a folder of its own, since some share a source."""
     made = Extension(
@@ -82,7 +96,8 @@ def extension(name, source, macros=(), flags=()):
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
     )
     (made,) = cythonize([made], build_dir=f"build/{name}", compiler_directives=DIRECTIVES)
-    made.extra_compile_args = [*macros, *flags]  # after cythonize, which gives them to every later user of the source
+    # After cythonize, which would give them to every later user of the source too.
+    made.extra_compile_args = [*macros, *flags]
     return made
 
 
@@ -94,4 +109,4 @@ def extensions():
             yield extension(f"cyconv.kernels._{isa}_{dtype}", "cyconv/kernels/kernel.pyx", macros, flags)
 
 
-setup(ext_modules=list(extensions()), cmdclass={"build_ext": Build})
+setup(ext_modules=list(extensions()), cmdclass={"build_ext": Build, "sdist": Source})

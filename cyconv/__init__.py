@@ -1,9 +1,10 @@
 """cyconv: Keras's convolution layers for NumPy, fast on a CPU."""
 
 try:
-    from cyconv import plan as _plan  # noqa: F401
+    import cyconv.kernels
+    import cyconv.plan  # noqa: F401
 except ModuleNotFoundError as error:
-    if error.name != "cyconv.plan":
+    if error.name not in ("cyconv.plan", "cyconv.kernels"):
         raise
     raise ImportError(
         "cyconv's compiled modules are not here: this is an unbuilt checkout. "

@@ -87,7 +87,15 @@ def info() -> dict[str, Any]:
 def show_config() -> None:
     """Print the configuration in use."""
     for name, value in info().items():
-        shown = ", ".join(value) if isinstance(value, list) else "yes" if value is True else "no" if value is False else value
+        shown = (
+            ", ".join(value)
+            if isinstance(value, list)
+            else "yes"
+            if value is True
+            else "no"
+            if value is False
+            else value
+        )
         print(f"{name + ':':16s}{shown}")
 
 

@@ -95,9 +95,7 @@ def as_ints(value: object, rank: int, name: str, minimum: int = 1) -> tuple[int,
     if items is None:
         items = (value,) * rank
     elif len(items) != rank:
-        raise ValueError(
-            f"{name} must be {_ints_expected(rank)}, received {len(items)} values: {shown(value)}"
-        )
+        raise ValueError(f"{name} must be {_ints_expected(rank)}, received {len(items)} values: {shown(value)}")
     ints = tuple(map(_int, items))
     if None in ints:
         raise TypeError(f"{name} must be {_ints_expected(rank)}, received {shown(value)}")
@@ -161,8 +159,7 @@ def as_padding(value: object, rank: int) -> Padding:
     if any(_items(item) is None for item in items):
         raise TypeError(f"{_padding_expected(rank)}, received {shown(value)}")
     return tuple(
-        cast(Pair, as_ints(item, 2, f"padding of spatial axis {axis}", minimum=0))
-        for axis, item in enumerate(items)
+        cast(Pair, as_ints(item, 2, f"padding of spatial axis {axis}", minimum=0)) for axis, item in enumerate(items)
     )
 
 
@@ -189,9 +186,7 @@ def axis_pads(size: int, window: int, stride: int, dilation_rate: int, padding: 
     return padding
 
 
-def output_size(
-    size: int | None, window: int, stride: int, dilation_rate: int, padding: AxisPadding
-) -> int | None:
+def output_size(size: int | None, window: int, stride: int, dilation_rate: int, padding: AxisPadding) -> int | None:
     """Return the output's size on one axis; None for an unknown input size.
 
     Parameters
@@ -309,6 +304,8 @@ def geometry(
     padding: str | int | Sequence[int] | Sequence[Sequence[int]] = "valid",
     data_format: str | None = None,
     dilation_rate: int | Sequence[int] = 1,
+    *,
+    kernel_name: str = "kernel",
 ) -> Geometry:
     """Check and normalise the arguments of a convolution.
 
@@ -328,6 +325,8 @@ def geometry(
         As :func:`as_padding` takes it.
     data_format : {None, "channels_last", "channels_first"}
         None means "channels_last".
+    kernel_name : str
+        What messages call the kernel: the caller's argument.
 
     Returns
     -------
@@ -361,7 +360,7 @@ def geometry(
     if len(kernel_shape) != rank + 2:
         last = "channels, depth_multiplier" if op == "depthwise" else "channels // groups, filters"
         raise ValueError(
-            f"kernel must have {rank + 2} axes (*window, {last}) for inputs with {rank + 2} axes, "
+            f"{kernel_name} must have {rank + 2} axes (*window, {last}) for inputs with {rank + 2} axes, "
             f"received {len(kernel_shape)}: shape {shown(tuple(kernel_shape))}"
         )
     batch, *sizes = as_ints(tuple(input_shape), rank + 2, "shape of inputs", minimum=0)
@@ -373,8 +372,8 @@ def geometry(
     if channels_first:
         sizes.append(sizes.pop(0))
     *size, channels = sizes
-    *window, depth, last_size = as_ints(tuple(kernel_shape), rank + 2, "shape of kernel")
-    groups, filters = _groups_and_filters(op, channels, depth, last_size)
+    *window, depth, last_size = as_ints(tuple(kernel_shape), rank + 2, f"shape of {kernel_name}")
+    groups, filters = _groups_and_filters(op, channels, depth, last_size, kernel_name)
 
     steps = as_ints(strides, rank, "strides")
     rates = as_ints(dilation_rate, rank, "dilation_rate")
@@ -385,7 +384,7 @@ def geometry(
     padded = [n + before + after for n, (before, after) in zip(size, pads, strict=True)]
     arrays = {
         "padded inputs": (max(batch, 1), *padded, channels),
-        "kernel": (*window, depth, last_size),
+        kernel_name: (*window, depth, last_size),
         "output": (max(batch, 1), *output, filters),
     }
     for name, shape in arrays.items():
@@ -411,25 +410,24 @@ def geometry(
     )
 
 
-def _groups_and_filters(op: str, channels: int, depth: int, last_size: int) -> Pair:
+def _groups_and_filters(op: str, channels: int, depth: int, last_size: int, name: str) -> Pair:
     """Return (groups, filters) from the input's channels and the last two sizes of the kernel."""
     if op == "depthwise":
         if depth != channels:
             raise ValueError(
-                "kernel must have as many channels as inputs, "
-                f"received {depth} in the kernel and {channels} in inputs"
+                f"{name} must have as many channels as inputs, received {depth} in {name} and {channels} in inputs"
             )
         return channels, channels * last_size
     if channels % depth:
         raise ValueError(
-            "channels of inputs must be a multiple of the kernel's (channels // groups), "
-            f"received {channels} in inputs and {depth} in the kernel"
+            f"channels of inputs must be a multiple of the channels of {name}, "
+            f"received {channels} in inputs and {depth} in {name}"
         )
     groups = channels // depth
     if last_size % groups:
         raise ValueError(
             f"filters must be divisible by groups, received {last_size} filters and {groups} groups "
-            f"({channels} channels of inputs / {depth} of the kernel)"
+            f"({channels} channels of inputs / {depth} of {name})"
         )
     return groups, last_size
 

@@ -37,9 +37,9 @@ def conv(
 ) -> Array:
     """Convolve images or sequences: a sum over window and channels, for each filter.
 
-    ``outputs[n, i, f] = bias[f] + sum over t, c of inputs[n, i * stride + t * dilation_rate - before, c] * kernel[t, c, f]``
-    for one spatial axis; this is the cross-correlation that neural networks call convolution. Padding is zeros
-    that are multiplied by the kernel like any other input.
+    For one spatial axis, ``outputs[n, i, f]`` is ``bias[f]`` plus the sum over taps ``t`` and channels ``c`` of
+    ``inputs[n, i * stride + t * dilation_rate - before, c] * kernel[t, c, f]``: the cross-correlation that neural
+    networks call convolution. Padding is zeros that are multiplied by the kernel like any other input.
 
     Parameters
     ----------
@@ -158,6 +158,11 @@ def pointwise_conv(
     """
     x = _array(inputs, "inputs")
     w = _pointwise(_array(kernel, "kernel"), x.ndim - 2, "kernel")
+    channels = x.shape[1 if as_data_format(data_format) == "channels_first" else -1] if x.ndim else 0
+    if 3 <= x.ndim <= 4 and w.shape[-2] != channels:
+        raise ValueError(
+            f"kernel must have the channels of inputs, received {channels} in inputs and {w.shape[-2]} in the kernel"
+        )
     return _run("conv", x, (w,), 1, "valid", data_format, 1, bias, activation, out)
 
 
@@ -266,13 +271,18 @@ def plan(
     )
     if bias is not None:
         filters = shapes[-1][-1] if op != "depthwise" else shapes[0][-1] * shapes[0][-2]
-        bias = np.ascontiguousarray(_array(bias, "bias"), dtype)
+        bias = _array(bias, "bias")
         if bias.shape != (filters,):
             raise ValueError(f"bias must have shape ({filters},), received {bias.shape}")
-    return template.pack(tuple([np.ascontiguousarray(a, dtype) for a in arrays]), bias)
+        bias = _behaved(bias, dtype)
+    return template.pack(tuple([_behaved(a, dtype) for a in arrays]), bias)
 
 
-_NAMES = {"conv": ("kernel",), "depthwise": ("kernel",), "separable": ("depthwise_kernel", "pointwise_kernel")}
+_NAMES = {
+    "conv": ("kernel",),
+    "depthwise": ("kernel",),
+    "separable": ("depthwise_kernel", "pointwise_kernel"),
+}
 
 
 def _run(
@@ -293,8 +303,9 @@ def _run(
     dtype = x.dtype
     if dtype not in _FLOATS or any(a.dtype != dtype for a in arrays) or (b is not None and b.dtype != dtype):
         dtype = _float(np.result_type(x, *arrays, *([] if b is None else [b])))
-    fused = activation is None or (type(activation) is str and activation in FUSED)
-    apply = None if fused else activations.get(activation)
+    function = None if activation is None else activations.get(activation)
+    name = activations.REGISTRY.name_of(function)
+    fused = name in FUSED
     made = plan(
         op,
         x.shape,
@@ -305,16 +316,22 @@ def _run(
         padding=padding,
         data_format=data_format,
         dilation_rate=dilation_rate,
-        activation=activation if fused else None,  # type: ignore[arg-type]
+        activation=name if fused else None,
     )
-    if x.dtype != dtype or not x.flags.behaved and not (x.flags.aligned and x.dtype.isnative):
+    if x.dtype != dtype or not x.flags.aligned or not x.dtype.isnative:
         if out is not None and isinstance(out, np.ndarray) and np.may_share_memory(x, out):
             raise ValueError("out must not overlap inputs")
-        x = np.ascontiguousarray(x, dtype)
-    result = made(x, out)
-    if apply is not None:
-        result[...] = apply(result)
-    return result
+        x = _behaved(x, dtype)
+    result: Array = made(x, out)
+    if function is None or fused:
+        return result
+    activated = activations.apply(function, result)
+    if out is None or activated is out:
+        return activated
+    if activated.shape != out.shape:
+        raise ValueError(f"out must have the shape of the activation's result, {activated.shape}, received {out.shape}")
+    out[...] = activated
+    return out
 
 
 @lru_cache(maxsize=256, typed=True)
@@ -334,7 +351,8 @@ def _template(
     if op != "separable":
         g = geometry(op, input_shape, shapes[0], strides, padding, data_format, dilation_rate)
         return Plan(op, g, dtype, kernels.load(dtype.name), activation)
-    g = geometry("depthwise", input_shape, shapes[0], strides, padding, data_format, dilation_rate)
+    name = _NAMES[op][0]
+    g = geometry("depthwise", input_shape, shapes[0], strides, padding, data_format, dilation_rate, kernel_name=name)
     second = _second_step(g, shapes[1], as_data_format(data_format))
     return Plan(op, g, dtype, kernels.load(dtype.name), activation, second)
 
@@ -345,14 +363,14 @@ def _second_step(first: Geometry, kernel_shape: tuple[int, ...], data_format: st
             f"pointwise_kernel must have {first.filters} input channels (channels * depth_multiplier of "
             f"depthwise_kernel), received {kernel_shape[-2]}: shape {kernel_shape}"
         )
-    return geometry("conv", first.output_shape, kernel_shape, data_format=data_format)
+    return geometry("conv", first.output_shape, kernel_shape, data_format=data_format, kernel_name="pointwise_kernel")
 
 
 def _array(value: ArrayLike, name: str) -> Array:
     """Return a real array as it is, anything array-like as an array; refuse what is not real numbers."""
     if type(value) is not np.ndarray:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-            value = np.from_dlpack(value)
+            value = np.from_dlpack(value)  # type: ignore[arg-type]
         try:
             value = np.asarray(value)
         except (TypeError, ValueError) as error:
@@ -367,6 +385,12 @@ def _float(dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype.kind == "f":
         return _FLOATS[dtype.itemsize > 4]
     return _FLOATS[1]
+
+
+def _behaved(array: Array, dtype: np.dtype[Any]) -> Array:
+    """Return an array that is contiguous, aligned and of a native dtype: itself where it is all that."""
+    array = np.ascontiguousarray(array, dtype)
+    return array if array.flags.aligned else array.copy()
 
 
 def _ints(value: Ints, rank: int, name: str) -> Ints:

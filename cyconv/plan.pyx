@@ -19,8 +19,9 @@ cdef extern from *:
     static int cyconv_cpu_has(int level) {
         __builtin_cpu_init();
         if (level == 1) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd")
-            && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+            && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq")
+            && __builtin_cpu_supports("avx512vl");
     }
     #else
     static int cyconv_cpu_has(int level) { (void)level; return 0; }
@@ -35,7 +36,9 @@ cdef extern from *:
     const int CYCONV_OPENMP
 
 # Activations that the kernels apply: (code, slope). leaky_relu's slope is Keras's default.
-cdef dict _ACTIVATIONS = {None: (0, 0.0), "linear": (0, 0.0), "relu": (1, 0.0), "relu6": (2, 0.0), "leaky_relu": (3, 0.2)}
+cdef dict _ACTIVATIONS = {
+    None: (0, 0.0), "linear": (0, 0.0), "relu": (1, 0.0), "relu6": (2, 0.0), "leaky_relu": (3, 0.2),
+}
 FUSED = tuple(name for name in _ACTIVATIONS if name)
 OPENMP = bool(CYCONV_OPENMP)
 
@@ -271,7 +274,7 @@ cdef class Plan:
         return self._packed_bytes + each * self._tasks
 
     def pack(self, tuple weights, bias=None):
-        """Return this plan with these weights, checked and contiguous arrays of its dtype, packed into memory of its own."""
+        """Return this plan with weights, checked and contiguous arrays of its dtype, packed into memory of its own."""
         cdef Plan new = Plan.__new__(Plan)
         cdef const void* b = NULL
         cdef size_t first, second = 0, item = self.dtype.itemsize
@@ -295,9 +298,8 @@ cdef class Plan:
             if self._separable:
                 second = self._dense_size(&self._second) * item
         first = _round(first)
-        # One vector more than is packed: a tile may look ahead, never beyond.
         new._weights = np.empty(first + second + 64, np.uint8)
-        new._packed = <const char*>(<uintptr_t>(<char*>cnp.PyArray_DATA(<cnp.ndarray>new._weights) + 63) & ~<uintptr_t>63)
+        new._packed = <const char*>((<uintptr_t>cnp.PyArray_DATA(<cnp.ndarray>new._weights) + 63) & ~<uintptr_t>63)
         new._packed_bytes = first + second + 64
         new._first_bytes = first
         new._small = new._packed_bytes + item * (_size(self._in_dims, self._ndim) + _size(self._out_dims, self._ndim))

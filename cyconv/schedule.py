@@ -1,4 +1,4 @@
-"""How a convolution is cut up: register tile, blocks that fit the caches, tasks for threads. The one place that chooses.
+"""How a convolution is cut up: register tile, blocks that fit the caches, tasks. The one place that chooses.
 
 A choice changes how long a result takes, never a bit of it.
 """

@@ -55,9 +55,7 @@ def taps(inputs, window, strides, padding, data_format, dilation_rate):
     rank = x.ndim - 2
     strides = np.broadcast_to(strides, rank)
     rates = np.broadcast_to(dilation_rate, rank)
-    pads = [
-        zeros_around(*axis, padding, i) for i, axis in enumerate(zip(x.shape[1:], window, strides, rates))
-    ]
+    pads = [zeros_around(*axis, padding, i) for i, axis in enumerate(zip(x.shape[1:], window, strides, rates))]
     x = np.pad(x, [(0, 0), *pads, (0, 0)])
     sizes = [(n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip(x.shape[1:], window, strides, rates)]
     for tap in np.ndindex(*window):

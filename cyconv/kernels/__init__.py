@@ -1,7 +1,7 @@
 """Which kernels were built, which of them this CPU runs, and which are in use.
 
-The kernels of one instruction set (ISA) and dtype are a module, ``_<isa>_<dtype>``, compiled from kernel.pyx. The CPU is
-asked before one is imported.
+The kernels of one instruction set (ISA) and dtype are a module, ``_<isa>_<dtype>``, compiled from kernel.pyx.
+The CPU is asked before one is imported.
 """
 
 from __future__ import annotations
@@ -68,4 +68,6 @@ def _checked(isa: str, name: str) -> str:
 
 
 _wanted = os.environ.get("CYCONV_ISA")
+if not available():
+    raise ModuleNotFoundError("cyconv's kernels were not compiled", name="cyconv.kernels")
 _current = _checked(_wanted, "environment variable CYCONV_ISA") if _wanted else available()[-1]

@@ -26,7 +26,8 @@ cdef struct Conv:
 
 # (convolution, of the separable: its pointwise half or NULL, input, packed weights, pointwise packed weights, output,
 #  scratch of `threads` tasks, threads)
-ctypedef void (*run_t)(const Conv*, const Conv*, const void*, const void*, const void*, void*, char*, int) noexcept nogil
+ctypedef void (*run_t)(const Conv*, const Conv*, const void*, const void*, const void*, void*, char*,
+                       int) noexcept nogil
 # (convolution, kernel (taps, channels, filters) contiguous, bias or NULL, packed weights)
 ctypedef void (*pack_t)(const Conv*, const void*, const void*, void*) noexcept nogil
 

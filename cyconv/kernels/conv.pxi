@@ -15,20 +15,11 @@ cdef struct Taps:
     int activation
     REAL slope
 
-cdef inline void finish(int NV, vec* sums, int activation, REAL slope, REAL* y, Py_ssize_t tail) noexcept nogil:
-    """Activation, then store; the last vector in part where `tail` is not 0."""
-    cdef int j
-    for j in range(NV):
-        if activation == 1 or activation == 2:
-            sums[j] = vnonneg(sums[j])
-            if activation == 2:
-                sums[j] = vatmost(sums[j], 6)
-        elif activation == 3:
-            sums[j] = vleak(sums[j], slope)
-        if j == NV - 1 and tail:
-            vstore_part(y + j * LANES, sums[j], tail)
-        else:
-            vstore(y + j * LANES, sums[j])
+cdef inline vec activate(vec v, int activation, REAL slope) noexcept nogil:
+    if activation == 3:
+        return vleak(v, slope)
+    v = vnonneg(v)
+    return vatmost(v, 6) if activation == 2 else v
 
 cdef inline void tiles(int MR, int NV, const Taps* t, const REAL* x, const Py_ssize_t* offsets, const REAL* weights,
                        REAL* y, Py_ssize_t count) noexcept nogil:
@@ -40,6 +31,11 @@ cdef inline void tiles(int MR, int NV, const Taps* t, const REAL* x, const Py_ss
     cdef const REAL* w
     cdef Py_ssize_t q, kh, kw, k
     cdef int i, j
+    # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
+    cdef Py_ssize_t window_h = t.window_h, window_w = t.window_w, step_h = t.step_h, step_w = t.step_w, run = t.run
+    cdef Py_ssize_t pitch = t.pitch, tail = t.tail
+    cdef int activation = t.activation
+    cdef REAL slope = t.slope
     for q in range(count):
         w = weights
         for j in range(NV):
@@ -47,11 +43,11 @@ cdef inline void tiles(int MR, int NV, const Taps* t, const REAL* x, const Py_ss
             for i in range(MR):
                 acc[i][j] = xv
         w += NV * LANES
-        for kh in range(t.window_h):
-            for kw in range(t.window_w):
+        for kh in range(window_h):
+            for kw in range(window_w):
                 for i in range(MR):
-                    p[i] = x + kh * t.step_h + kw * t.step_w + offsets[i]
-                for k in range(t.run):
+                    p[i] = x + kh * step_h + kw * step_w + offsets[i]
+                for k in range(run):
                     vprefetch(w + PREFETCH)
                     if NV * LANES * sizeof(REAL) > 64:
                         vprefetch(w + PREFETCH + 64 // sizeof(REAL))
@@ -62,10 +58,19 @@ cdef inline void tiles(int MR, int NV, const Taps* t, const REAL* x, const Py_ss
                         for j in range(NV):
                             acc[i][j] += xv * wv[j]
                     w += NV * LANES
+        if activation:
+            for i in range(MR):
+                for j in range(NV):
+                    acc[i][j] = activate(acc[i][j], activation, slope)
         for i in range(MR):
-            finish(NV, acc[i], t.activation, t.slope, y + i * t.pitch, t.tail)
+            for j in range(NV - 1):
+                vstore(y + j * LANES, acc[i][j])
+            if tail:
+                vstore_part(y + (NV - 1) * LANES, acc[i][NV - 1], tail)
+            else:
+                vstore(y + (NV - 1) * LANES, acc[i][NV - 1])
+            y += pitch
         offsets += MR
-        y += MR * t.pitch
 
 cdef void run_tiles(int mr, int nv, const Taps* t, const REAL* x, const Py_ssize_t* offsets, const REAL* w,
                     REAL* y, Py_ssize_t n) noexcept nogil:
@@ -225,7 +230,8 @@ cdef inline Py_ssize_t block_end(const Conv* c, Py_ssize_t p, Py_ssize_t end) no
         stop = min(stop, (p // c.out_width + 1) * c.out_width)
     return min(stop, end)
 
-cdef void conv_task(const Conv* c, const REAL* x, const REAL* weights, REAL* y, char* scratch, Py_ssize_t task) noexcept nogil:
+cdef void conv_task(const Conv* c, const REAL* x, const REAL* weights, REAL* y, char* scratch,
+                    Py_ssize_t task) noexcept nogil:
     cdef Py_ssize_t image = c.out_height * c.out_width, all_pixels = c.batch * image, all_blocks = c.groups * c.blocks
     cdef Py_ssize_t pp = task // c.filter_parts, fp = task % c.filter_parts
     cdef Py_ssize_t p = pp * all_pixels // c.pixel_parts, end = (pp + 1) * all_pixels // c.pixel_parts

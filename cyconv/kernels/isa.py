@@ -1,4 +1,4 @@
-"""The table of instruction sets: for each processor family, from plain to best, the flags that compile a kernel for it."""
+"""The table of instruction sets: for each processor family, from plain to best, the flags of a kernel's compilation."""
 
 import platform
 

@@ -1,6 +1,7 @@
 # Input rows: straight from the array where the window stays inside it, else a few of them loaded, padded, to scratch.
 
-cdef void load_pixels(const Conv* c, const REAL* row, Py_ssize_t first, Py_ssize_t count, Py_ssize_t step, REAL* dst) noexcept nogil:
+cdef void load_pixels(const Conv* c, const REAL* row, Py_ssize_t first, Py_ssize_t count, Py_ssize_t step,
+                      REAL* dst) noexcept nogil:
     """dst[count][loaded_channels] <- columns first, first+step, ... of one row; zeros outside it."""
     cdef Py_ssize_t C = c.channels, M = c.multiplier, L = c.loaded_channels, i, k, m, lo, hi
     cdef const REAL* src
@@ -19,7 +20,7 @@ cdef void load_pixels(const Conv* c, const REAL* row, Py_ssize_t first, Py_ssize
     count = hi - lo
     if M == 1 and c.xc == 1 and step == C and L == C:
         memcpy(d, src, count * C * sizeof(REAL))
-    elif M == 1 and c.xc == 1 and C >= 8:
+    elif M == 1 and c.xc == 1 and C >= 8 and L == C:
         for i in range(count):
             memcpy(d + i * L, src + i * step, C * sizeof(REAL))
     elif M == 1 and L == C:
@@ -47,8 +48,9 @@ cdef void transpose(const REAL* src, Py_ssize_t across, Py_ssize_t along, Py_ssi
             q0 = q1
         r0 = r1
 
-cdef const REAL* view(const Conv* c, Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1, REAL* scratch) noexcept nogil:
-    """Make `v` describe where output pixels [p0, p1) of one image find their input: `x` itself or, loaded, `scratch`."""
+cdef const REAL* view(const Conv* c, Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1,
+                      REAL* scratch) noexcept nogil:
+    """Make `v` describe where output pixels [p0, p1) of one image find their input: `x` or, loaded, `scratch`."""
     cdef Py_ssize_t r0 = p0 // c.out_width, r1 = (p1 - 1) // c.out_width + 1
     cdef Py_ssize_t c0 = 0, c1 = c.out_width, ih0, ih1, iw0, iw1, rows, row, cols, r, k, pitch
     cdef const REAL* src

@@ -1,0 +1,134 @@
+"""No byte outside: arrays flush against pages that fault when touched, at both ends."""
+
+import ctypes
+import mmap
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from strategies import DTYPES, OPS, check, make
+
+pytestmark = [
+    pytest.mark.guard,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mprotect of anonymous memory: Linux only"),
+]
+
+PROT_NONE = 0
+PAGE = mmap.PAGESIZE
+
+
+def forbid(memory, offset):
+    """Make one page of a memory map fault on any access."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    if libc.mprotect(ctypes.c_void_p(address + offset), ctypes.c_size_t(PAGE), PROT_NONE):
+        raise OSError(ctypes.get_errno(), "mprotect failed")
+
+
+def guarded(array, end):
+    """Return the array between two guard pages, its last byte (end) or its first flush against one."""
+    pages = -(-array.nbytes // PAGE) * PAGE
+    memory = mmap.mmap(-1, pages + 2 * PAGE)
+    forbid(memory, 0)
+    forbid(memory, PAGE + pages)
+    start = PAGE + (pages - array.nbytes if end else 0)
+    inside = np.frombuffer(memory, array.dtype, array.size, start).reshape(array.shape)
+    inside[...] = array
+    return inside
+
+
+def tails():
+    """Yield (op, input shape, kernel shapes, options): tails of channels, filters, widths on every path."""
+    sizes = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 65)
+    for n in sizes:
+        for padding in ("valid", "same"):
+            yield "conv", (1, 4, 5, 3), [(3, 3, 3, n)], {"padding": padding}
+            yield "conv", (1, 4, 5, n), [(3, 3, n, 5)], {"padding": padding}
+            yield "depthwise_conv", (1, 4, 5, n), [(3, 3, n, 1)], {"padding": padding}
+            yield "separable_conv", (1, 4, 5, n), [(3, 3, n, 1), (1, 1, n, 5)], {"padding": padding}
+        yield "pointwise_conv", (1, 3, 3, n), [(n, 17)], {}
+        yield "pointwise_conv", (1, 3, 3, 5), [(5, n)], {}
+        yield "conv", (1, n + 2, 3), [(3, 3, 9)], {}
+        yield "conv", (1, n + 2, 1), [(3, 1, 1)], {}
+        yield "conv", (2, 3, n + 6, 2), [(2, 4, 2, 4)], {"strides": 2, "dilation_rate": (1, 2)}
+        yield "conv", (1, 4, 9, 2 * n), [(3, 3, n, 6)], {"padding": "same"}
+        yield "depthwise_conv", (1, 3, n + 2, 17), [(3, 3, 17, 1)], {}
+        yield "depthwise_conv", (1, 3, n + 2, 4), [(3, 3, 4, 1)], {}
+        yield "depthwise_conv", (1, 3, n + 4, 8), [(3, 3, 8, 1)], {"strides": 3, "padding": "same"}
+        yield "depthwise_conv", (1, 3, 5, n), [(2, 3, n, 3)], {}
+        yield "depthwise_conv", (2, n + 4, 9), [(5, 9, 1)], {"padding": "causal", "dilation_rate": 3}
+        for shape, kernel_shapes in (
+            ((1, n, 4, 5), [(3, 3, n, 5)]),
+            ((1, 3, 4, 5), [(3, 3, 3, n)]),
+            ((1, 3, 3, n + 2), [(3, 3, 3, 6)]),
+        ):
+            yield "conv", shape, kernel_shapes, {"data_format": "channels_first"}
+        yield "depthwise_conv", (1, n, 4, 5), [(3, 3, n, 1)], {"data_format": "channels_first"}
+        yield "depthwise_conv", (1, n, 4, 5), [(3, 3, n, 2)], {"data_format": "channels_first", "padding": 1}
+        yield "separable_conv", (1, 5, 4, n + 2), [(3, 3, 5, 2), (10, n)], {"data_format": "channels_first"}
+
+
+TAILS = {op: [row[1:] for row in tails() if row[0] == op] for op in OPS}
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize("end", [False, True], ids=["first byte", "last byte"])
+@pytest.mark.parametrize("op", OPS)
+def test_arrays_between_guard_pages(op, dtype, end):
+    for shape, kernel_shapes, options in TAILS[op]:
+        if op == "separable_conv":  # pointwise kernels have a one for each spatial axis
+            depthwise, (*_, channels, filters) = kernel_shapes
+            kernel_shapes = [depthwise, (*(1,) * (len(shape) - 2), channels, filters)]
+        case = make(op, shape, *kernel_shapes, dtype=dtype, **options)
+        case.inputs = guarded(case.inputs, end)
+        case.kernels = tuple(guarded(kernel, end) for kernel in case.kernels)
+        case.bias = guarded(case.bias, end)
+        want = case.want()
+        check(case, out=guarded(np.zeros(want.shape, dtype), end))
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize("end", [False, True], ids=["first byte", "last byte"])
+@pytest.mark.parametrize("op", OPS)
+def test_views_between_guard_pages(op, dtype, end):
+    """Strided inputs that reach to the last element of their memory."""
+    whole = (slice(None),)
+    for channels in (1, 3, 4, 8, 17):
+        for view in (
+            (*whole * 3, slice(end, None, 2)),
+            (*whole * 2, slice(end, None, 2), slice(None)),
+            (slice(None), slice(end, None, 2), slice(None), slice(None)),
+            (slice(None), slice(None, None, -1), slice(None, None, -1), slice(None, None, -1)),
+        ):
+            strided = [2 * n if s.step == 2 else n for n, s in zip((1, 5, 9, channels), view)]
+            depthwise = (3, 3, channels, 1)
+            kernel_shapes = {
+                "conv": [(3, 3, channels, 9)],
+                "pointwise_conv": [(channels, 9)],
+                "depthwise_conv": [depthwise],
+                "separable_conv": [depthwise, (1, 1, channels, 9)],
+            }[op]
+            case = make(op, (1, 5, 9, channels), *kernel_shapes, dtype=dtype)
+            memory = guarded(np.full(strided, np.nan, dtype), end)
+            memory[view] = case.inputs
+            case.inputs = memory[view]
+            check(case)
+
+
+def test_a_guard_page_faults():
+    """The guard itself: a child process that touches it is ended there."""
+    code = (
+        "import numpy as np, test_memory;"
+        "a = test_memory.guarded(np.zeros(3), True);"
+        "print('before', flush=True);"
+        "np.lib.stride_tricks.as_strided(a, (4,)).sum();"
+        "print('after')"
+    )
+    folder = pathlib.Path(__file__).parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    assert done.stdout == "before\n"
+    assert done.returncode != 0
