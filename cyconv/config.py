@@ -42,7 +42,8 @@ def set_num_threads(n: int) -> None:
     Parameters
     ----------
     n : int
-        At least 1. Results have the same bits for any number.
+        At least 1. Results have the same bits for any number. A forked child process starts with 1, and must keep
+        it where its parent used more: GNU OpenMP's threads do not outlive a fork.
 
     Raises
     ------
@@ -100,3 +101,6 @@ def show_config() -> None:
 
 
 set_num_threads(_default_threads())
+if hasattr(os, "register_at_fork"):
+    # GNU OpenMP's threads do not live on in a forked child, which would wait for them for ever.
+    os.register_at_fork(after_in_child=lambda: plan.set_threads(1))

@@ -262,7 +262,7 @@ def plan(
         kernels.current(),
         tuple(input_shape),
         shapes,
-        dtype,
+        dtype.char,  # hashed faster than a dtype
         _ints(strides, rank, "strides"),
         padding if type(padding) is str else as_padding(padding, rank),
         data_format,
@@ -340,7 +340,7 @@ def _template(
     isa: str,
     input_shape: tuple[int, ...],
     shapes: tuple[tuple[int, ...], ...],
-    dtype: np.dtype[Any],
+    char: str,
     strides: Any,
     padding: Any,
     data_format: str | None,
@@ -348,6 +348,7 @@ def _template(
     activation: str | None,
 ) -> Plan:
     """Return a plan without weights."""
+    dtype = np.dtype(char)
     if op != "separable":
         g = geometry(op, input_shape, shapes[0], strides, padding, data_format, dilation_rate)
         return Plan(op, g, dtype, kernels.load(dtype.name), activation)
@@ -389,7 +390,8 @@ def _float(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def _behaved(array: Array, dtype: np.dtype[Any]) -> Array:
     """Return an array that is contiguous, aligned and of a native dtype: itself where it is all that."""
-    array = np.ascontiguousarray(array, dtype)
+    if array.dtype is not dtype or not array.flags.carray:
+        array = np.ascontiguousarray(array, dtype)
     return array if array.flags.aligned else array.copy()
 
 

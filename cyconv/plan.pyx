@@ -146,7 +146,7 @@ cdef class Plan:
     cdef run_t _run
     cdef const char* _packed
     cdef size_t _packed_bytes, _first_bytes, _small
-    cdef int _typenum, _ndim, _version, _tasks
+    cdef int _typenum, _ndim, _version, _workers
     cdef bint _separable, _pads_load
     cdef int _channel_axis, _width_axis, _height_axis
     cdef cnp.npy_intp _in_dims[4]
@@ -160,6 +160,8 @@ cdef class Plan:
         self.activation = activation
         self._capsule = kernels
         self._kernels = <const Kernels*>PyCapsule_GetPointer(kernels, b"cyconv.kernels")
+        if self._kernels.conv_bytes != sizeof(Conv) or self._kernels.real_bytes != self.dtype.itemsize:
+            raise ImportError("cyconv's plans and kernels were compiled from different sources: build all of it again")
         self._separable = op == "separable"
         self._typenum = self.dtype.num
         self._version = -1
@@ -170,6 +172,7 @@ cdef class Plan:
         loads = g.channels_first and g.channels > 1
         if depthwise:
             loads = loads or g.filters != g.channels or g.filters < self._kernels.lanes
+            loads = loads or schedule.collides(g.filters, self.dtype.itemsize)
         # Depthwise tiles meet padding where the input lies; dense ones load the blocks that touch it.
         self._pads_load = loads or (not depthwise and any(before or after for before, after in g.pads))
         stores = g.filters < self._kernels.lanes or (g.channels_first and not self._separable) if depthwise \
@@ -195,6 +198,7 @@ cdef class Plan:
             self._second.scratch_bytes = (
                 self._conv.scratch_bytes + self._second.load_bytes + self._second.offset_bytes + _round(size))
         self._activate(&self._second if self._separable else &self._conv, activation)
+        self._count_bytes()
 
     cdef _set_shapes(self, in_shape, out_shape, bint channels_first):
         cdef int i
@@ -252,12 +256,12 @@ cdef class Plan:
         flops = g.flops + (last.flops if self._separable else 0)
         blocks = self._second.blocks if self._separable else self._conv.blocks * (g.groups if self.op == "conv" else 1)
         inputs = g.batch * g.channels * g.size[0] * g.size[1] * self.dtype.itemsize
-        parts, filter_parts = schedule.tasks(pixels, blocks, flops, self._packed_bytes, inputs, _threads)
+        parts, filter_parts, threads = schedule.tasks(pixels, blocks, flops, self._packed_bytes, inputs, _threads)
         if self._separable:
             self._second.pixel_parts, self._second.filter_parts = parts, filter_parts
         else:
             self._conv.pixel_parts, self._conv.filter_parts = parts, filter_parts
-        self._tasks = parts * filter_parts
+        self._workers = threads
         self._version = version
 
     @property
@@ -271,49 +275,56 @@ cdef class Plan:
         cdef Py_ssize_t each = self._second.scratch_bytes if self._separable else self._conv.scratch_bytes
         if not self._pads_load:
             each -= self._conv.load_bytes
-        return self._packed_bytes + each * self._tasks
+        return self._packed_bytes + each * self._workers
 
     def pack(self, tuple weights, bias=None):
         """Return this plan with weights, checked and contiguous arrays of its dtype, packed into memory of its own."""
         cdef Plan new = Plan.__new__(Plan)
+        cdef const void* kernel = cnp.PyArray_DATA(<cnp.ndarray>weights[0])
         cdef const void* b = NULL
-        cdef size_t first, second = 0, item = self.dtype.itemsize
-        cdef Py_ssize_t taps = self._conv.window_h * self._conv.window_w
-        cdef Py_ssize_t lanes = self._kernels.lanes
+        cdef void* first
+        cdef void* second
         if bias is not None:
             b = cnp.PyArray_DATA(<cnp.ndarray>bias)
+        if self._version != _threads_version:
+            self._share()
         new.op, new.geometry, new.pointwise = self.op, self.geometry, self.pointwise
         new.dtype, new.activation = self.dtype, self.activation
         new._capsule, new._kernels, new._run = self._capsule, self._kernels, self._run
         new._conv, new._second = self._conv, self._second
         new._separable, new._pads_load, new._typenum = self._separable, self._pads_load, self._typenum
-        new._version = -1
+        new._version, new._workers, new._small = self._version, self._workers, self._small
         new._ndim, new._out_shape = self._ndim, self._out_shape
         new._in_dims[:], new._out_dims[:] = self._in_dims, self._out_dims
         new._channel_axis, new._width_axis, new._height_axis = self._channel_axis, self._width_axis, self._height_axis
-        if self.op == "conv":
-            first = self._dense_size(&self._conv) * item
-        else:
-            first = self._conv.blocks * (taps + 1) * lanes * item
-            if self._separable:
-                second = self._dense_size(&self._second) * item
-        first = _round(first)
-        new._weights = np.empty(first + second + 64, np.uint8)
+        new._first_bytes, new._packed_bytes = self._first_bytes, self._packed_bytes
+        new._weights = np.empty(self._packed_bytes, np.uint8)
         new._packed = <const char*>((<uintptr_t>cnp.PyArray_DATA(<cnp.ndarray>new._weights) + 63) & ~<uintptr_t>63)
-        new._packed_bytes = first + second + 64
-        new._first_bytes = first
-        new._small = new._packed_bytes + item * (_size(self._in_dims, self._ndim) + _size(self._out_dims, self._ndim))
-        if self.geometry.flops > schedule.SERIAL_FLOPS:
-            new._small = SMALL_BYTES + 1
-        cdef const void* kernel = cnp.PyArray_DATA(<cnp.ndarray>weights[0])
-        if self.op == "conv":
-            self._kernels.pack_conv(&self._conv, kernel, b, <void*>new._packed)
+        first = <void*>new._packed
+        second = <void*>(new._packed + self._first_bytes)
+        if self._separable:
+            self._kernels.pack_depthwise(&self._conv, kernel, NULL, first)
+            self._kernels.pack_conv(&self._second, cnp.PyArray_DATA(<cnp.ndarray>weights[1]), b, second)
+        elif self._run == self._kernels.depthwise:
+            self._kernels.pack_depthwise(&self._conv, kernel, b, first)
         else:
-            self._kernels.pack_depthwise(&self._conv, kernel, NULL if self._separable else b, <void*>new._packed)
-            if self._separable:
-                self._kernels.pack_conv(&self._second, cnp.PyArray_DATA(<cnp.ndarray>weights[1]), b,
-                                        <void*>(new._packed + first))
+            self._kernels.pack_conv(&self._conv, kernel, b, first)
         return new
+
+    cdef _count_bytes(self):
+        """Bytes of packed weights, and of all that a call of one thread touches."""
+        cdef size_t item = self.dtype.itemsize, second = 0
+        cdef Py_ssize_t taps = self._conv.window_h * self._conv.window_w
+        if self.op == "conv":
+            self._first_bytes = _round(self._dense_size(&self._conv) * item)
+        else:
+            self._first_bytes = _round(self._conv.blocks * (taps + 1) * self._kernels.lanes * item)
+        if self._separable:
+            second = self._dense_size(&self._second) * item
+        self._packed_bytes = self._first_bytes + second + 64
+        self._small = self._packed_bytes + item * (_size(self._in_dims, self._ndim) + _size(self._out_dims, self._ndim))
+        if self.geometry.flops > schedule.SERIAL_FLOPS:
+            self._small = SMALL_BYTES + 1
 
     cdef size_t _dense_size(self, const Conv* c):
         cdef Py_ssize_t lanes = self._kernels.lanes
@@ -345,6 +356,8 @@ cdef class Plan:
         cdef char* aligned
         cdef const void* source
         cdef void* target
+        if self._packed == NULL:
+            raise ValueError("this plan has no weights: call what its pack(weights, bias) returns")
         if type(inputs) is not cnp.ndarray:
             return None
         x = <cnp.ndarray>inputs
@@ -377,7 +390,7 @@ cdef class Plan:
             c.load_bytes = 0
         source = cnp.PyArray_DATA(x)
         target = cnp.PyArray_DATA(y)
-        threads = self._tasks
+        threads = self._workers
         scratch_bytes = (second.scratch_bytes if self._separable else c.scratch_bytes) * threads + 64
         scratch = _take(&scratch_bytes)
         aligned = <char*>((<uintptr_t>scratch + 63) & ~<uintptr_t>63)
@@ -390,7 +403,36 @@ cdef class Plan:
         _give(scratch, scratch_bytes)
         return y
 
-    cdef _check_out(self, cnp.ndarray x, out):
+    cdef int _check_out(self, cnp.ndarray x, out) except -1:
+        cdef cnp.ndarray y
+        cdef uintptr_t low, high, x_low, x_high
+        cdef cnp.npy_intp reach
+        cdef int i
+        cdef bint fits = type(out) is cnp.ndarray
+        if fits:
+            y = <cnp.ndarray>out
+            fits = (cnp.PyArray_TYPE(y) == self._typenum and cnp.PyArray_NDIM(y) == self._ndim
+                    and cnp.PyArray_ISCARRAY(y))
+            for i in range(self._ndim if fits else 0):
+                fits = fits and cnp.PyArray_DIM(y, i) == self._out_dims[i]
+        if not fits:
+            self._refuse_out(out)
+        y = <cnp.ndarray>out
+        low = <uintptr_t>cnp.PyArray_DATA(y)
+        high = low + cnp.PyArray_NBYTES(y)
+        x_low = <uintptr_t>cnp.PyArray_DATA(x)
+        x_high = x_low + cnp.PyArray_ITEMSIZE(x)
+        for i in range(self._ndim):
+            reach = cnp.PyArray_STRIDE(x, i) * (cnp.PyArray_DIM(x, i) - 1)
+            if reach < 0:
+                x_low += reach
+            else:
+                x_high += reach
+        if low < x_high and x_low < high and cnp.PyArray_SIZE(x):
+            raise ValueError("out must not overlap inputs")
+        return 0
+
+    cdef _refuse_out(self, out):
         if not isinstance(out, np.ndarray):
             raise TypeError(f"out must be a NumPy array, received {type(out).__name__}")
         if out.dtype != self.dtype or not out.dtype.isnative:
@@ -400,8 +442,6 @@ cdef class Plan:
         if not (out.flags.c_contiguous and out.flags.aligned and out.flags.writeable):
             raise ValueError(f"out must be C-contiguous, aligned and writeable, received strides {out.strides}, "
                              f"aligned={out.flags.aligned}, writeable={out.flags.writeable}")
-        if np.may_share_memory(x, out):
-            raise ValueError("out must not overlap inputs")
 
 
 cdef size_t _round(Py_ssize_t size):

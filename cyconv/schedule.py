@@ -10,7 +10,9 @@ import os
 from cyconv.geometry import Geometry
 
 MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the first-level cache
-SERIAL_FLOPS = 300_000  # for each thread: a parallel region costs about 2 us
+PARTS_A_THREAD = 4  # at most
+LEAST_PART_PIXELS = 48  # a few register tiles
+SERIAL_FLOPS = 100_000  # for each thread: a parallel region costs about 1 us
 
 
 def _second_level_cache() -> int:
@@ -23,6 +25,8 @@ def _second_level_cache() -> int:
 
 
 CACHE_BYTES = _second_level_cache()
+LINE_BYTES = 64  # of a cache
+FIRST_CACHE_BYTES = 32 * 1024  # of the first-level cache: all of the processors at hand have at least that
 
 
 def tile_vectors(filters: int, pixels: int, reduction: int, lanes: int, tile_pixels: list[int]) -> int:
@@ -46,6 +50,14 @@ def tile_vectors(filters: int, pixels: int, reduction: int, lanes: int, tile_pix
     return min((v for v in range(1, 5) if tile_pixels[v] and v <= max(vectors, 1)), key=cycles)
 
 
+def collides(channels: int, itemsize: int) -> bool:
+    """Return whether the pixels under a depthwise tile share so few cache sets that they evict each other.
+
+    Loaded to scratch, one cache line further apart, they do not.
+    """
+    return channels * itemsize % (FIRST_CACHE_BYTES // 16) == 0
+
+
 def blocking(
     g: Geometry, depthwise: bool, itemsize: int, lanes: int, tile_pixels: list[int], loads: bool, stores: bool
 ) -> dict[str, int]:
@@ -64,8 +76,11 @@ def blocking(
     """
     (out_h, out_w), (kh, kw) = g.output_size, g.window
     (sh, sw), (dh, dw) = g.strides, g.dilation_rate
-    multiplier = g.filters // g.channels if depthwise else 1
-    loaded = max(g.channels * multiplier, lanes) if depthwise else g.channels
+    loaded = g.channels
+    if depthwise:
+        loaded = max(g.filters, lanes)
+        if collides(g.filters, itemsize):
+            loaded += LINE_BYTES // itemsize
 
     def rows(n: int) -> tuple[int, bool]:  # loaded for n output rows, and whether tap by tap
         return min(((n - 1) * sh + (kh - 1) * dh + 1, False), (n * kh, True))
@@ -88,6 +103,7 @@ def blocking(
         block_columns = min(out_w, MOST_BLOCK_PIXELS)
         while block_columns > 24 and rows(1)[0] * columns(block_columns)[0] > budget:
             block_columns //= 2
+        block_columns = -(-out_w // -(-out_w // block_columns))  # as few pieces, of equal size
         block_pixels, whole = block_columns, False
     if depthwise:
         vectors = 1
@@ -120,8 +136,12 @@ def blocking(
     }
 
 
-def tasks(pixels: int, blocks: int, flops: int, weight_bytes: int, input_bytes: int, threads: int) -> tuple[int, int]:
-    """Return (pixel parts, filter parts): how the output is shared by at most ``threads`` threads.
+def tasks(
+    pixels: int, blocks: int, flops: int, weight_bytes: int, input_bytes: int, threads: int
+) -> tuple[int, int, int]:
+    """Return (pixel parts, filter parts, threads): how the output is shared by at most ``threads`` threads.
+
+    Each thread gets a few parts, one after the other, so that one that is held up holds up only its part.
 
     The model, for one thread: its share of the multiply-adds at 64 a cycle, rounded up to whole filter blocks, and the
     weights and inputs that it has to read, at 8 bytes a cycle.
@@ -136,4 +156,12 @@ def tasks(pixels: int, blocks: int, flops: int, weight_bytes: int, input_bytes: 
     choices = [
         (p, threads // p) for p in range(1, threads + 1) if p <= max(pixels, 1) and threads // p <= max(blocks, 1)
     ]
-    return min(choices, key=cycles, default=(1, 1))
+    pixel_parts, filter_parts = min(choices, key=cycles, default=(1, 1))
+    used = pixel_parts * filter_parts
+    if used > 1:
+        more = max(1, min(PARTS_A_THREAD, flops // (used * SERIAL_FLOPS)))
+        if filter_parts > pixel_parts:
+            filter_parts *= max(1, min(more, blocks // filter_parts))
+        else:
+            pixel_parts *= max(1, min(more, pixels // (pixel_parts * LEAST_PART_PIXELS)))
+    return pixel_parts, filter_parts, used

@@ -32,6 +32,7 @@ ctypedef void (*run_t)(const Conv*, const Conv*, const void*, const void*, const
 ctypedef void (*pack_t)(const Conv*, const void*, const void*, void*) noexcept nogil
 
 cdef struct Kernels:
+    size_t conv_bytes                     # sizeof(Conv): plans and kernels of different builds do not mix
     int lanes
     int real_bytes
     int pixels[5]                         # pixels[v]: of the tile that is v vectors wide, 0: there is none

@@ -29,7 +29,7 @@ cdef inline void tiles(int MR, int NV, const Taps* t, const REAL* x, const Py_ss
     cdef vec xv
     cdef const REAL* p[12]
     cdef const REAL* w
-    cdef Py_ssize_t q, kh, kw, k
+    cdef Py_ssize_t q, kh, kw, k, at
     cdef int i, j
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
     cdef Py_ssize_t window_h = t.window_h, window_w = t.window_w, step_h = t.step_h, step_w = t.step_w, run = t.run
@@ -43,11 +43,12 @@ cdef inline void tiles(int MR, int NV, const Taps* t, const REAL* x, const Py_ss
             for i in range(MR):
                 acc[i][j] = xv
         w += NV * LANES
+        for i in range(MR):
+            p[i] = x + offsets[i]
         for kh in range(window_h):
             for kw in range(window_w):
-                for i in range(MR):
-                    p[i] = x + kh * step_h + kw * step_w + offsets[i]
-                for k in range(run):
+                at = kh * step_h + kw * step_w          # the same for every pixel: one index, no pointer moves
+                for k in range(at, at + run):
                     vprefetch(w + PREFETCH)
                     if NV * LANES * sizeof(REAL) > 64:
                         vprefetch(w + PREFETCH + 64 // sizeof(REAL))
@@ -255,5 +256,5 @@ cdef void run_conv(const Conv* c, const Conv* _, const void* x, const void* weig
         for task in range(tasks):
             conv_task(c, <const REAL*>x, <const REAL*>weights, <REAL*>y, scratch, task)
     else:
-        for task in prange(tasks, num_threads=threads, schedule="static"):
+        for task in prange(tasks, num_threads=threads, schedule="dynamic"):
             conv_task(c, <const REAL*>x, <const REAL*>weights, <REAL*>y, scratch + threadid() * c.scratch_bytes, task)

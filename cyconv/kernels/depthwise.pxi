@@ -21,7 +21,7 @@ cdef inline void depthwise_tile(int MR, int NV, int KC, bint WHOLE, int S, bint 
     at (row, column) of the input. WHOLE: the window is KC x KC. S: the stride where chunks are used (at dilation 1).
     CHECK: rows and columns may lie outside the input, where there are zeros."""
     cdef vec acc[2][8]
-    cdef vec wv[5]
+    cdef vec wv[7]
     cdef vec xv
     cdef const REAL* p[8]
     cdef const REAL* u
@@ -87,16 +87,19 @@ cdef inline void depthwise_tiles(int MR, int KC, bint WHOLE, int S, bint CHECK, 
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
     cdef Py_ssize_t size = (v.window_h * v.window_w + 1) * LANES, b = b0, at, xw = v.xw, yp = v.yp, filters = v.filters
     cdef Py_ssize_t window_h = v.window_h, window_w = v.window_w, stride = v.stride_w, dilation = v.dilation_w
-    cdef Py_ssize_t dilation_h = v.dilation_h, row_step = v.dilation_h * v.xh, height = v.height
+    cdef Py_ssize_t dilation_h = v.dilation_h, xh = v.xh, row_step = v.dilation_h * v.xh, height = v.height
     cdef size_t width = v.width
-    cdef int activation = v.activation, i
+    cdef int activation = v.activation, i, j
     cdef REAL slope = <REAL>v.slope
     x += row * v.xh + column * xw
     cdef const REAL* ahead = x + window_h * row_step + (window_w - 1) * xw
     while WHOLE and b + 2 <= b1 and (b + 2) * LANES <= filters:
         at = b * LANES
-        for i in range(MR * S):
-            vprefetch(ahead + i * xw + at)
+        for j in range(S):
+            for i in range(MR * S):
+                vprefetch(ahead + j * xh + i * xw + at)
+        for i in range(MR):
+            vprefetch(y + i * yp + at + 256 // sizeof(REAL))
         depthwise_tile(MR, 2, KC, WHOLE, S, CHECK, x + at, xw, row_step, weights + b * size, size, y + at, yp, window_h,
                        window_w, stride, dilation, row, dilation_h, height, column, width, activation, slope)
         b += 2
@@ -127,18 +130,21 @@ cdef inline void depthwise_stride(int KC, bint WHOLE, int S, bint check, int mr,
 
 cdef void run_depthwise_tiles(int kc, bint check, int mr, const Conv* v, const REAL* x, const REAL* w, REAL* y,
                               Py_ssize_t row, Py_ssize_t column, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
-    """The menu: windows of 3 x 3 and 5 x 5 at strides 1 and 2, chunks of 4 at stride 1, single taps for the rest."""
+    """The menu: windows of 3 x 3 and 5 x 5 at strides 1 and 2, of 7 x 7 at stride 1; chunks of 4 taps at stride 1;
+    single taps for the rest."""
     cdef int s = <int>v.stride_w
     if kc == 3 and s == 1: depthwise_stride(3, True, 1, check, mr, v, x, w, y, row, column, b0, b1)
     elif kc == 3: depthwise_stride(3, True, 2, check, mr, v, x, w, y, row, column, b0, b1)
     elif kc == 5 and s == 1: depthwise_stride(5, True, 1, check, mr, v, x, w, y, row, column, b0, b1)
     elif kc == 5: depthwise_stride(5, True, 2, check, mr, v, x, w, y, row, column, b0, b1)
+    elif kc == 7: depthwise_stride(7, True, 1, check, mr, v, x, w, y, row, column, b0, b1)
     elif kc == 4: depthwise_stride(4, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
     else: depthwise_stride(1, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
 
 cdef inline int chunk(const Conv* v) noexcept nogil:
     """Taps of a window row whose weights are held in registers together."""
-    if v.dilation_w == 1 and v.stride_w <= 2 and v.window_w == v.window_h and (v.window_w == 3 or v.window_w == 5):
+    cdef bint square = v.dilation_w == 1 and v.window_w == v.window_h
+    if square and (v.stride_w <= 2 and (v.window_w == 3 or v.window_w == 5) or v.stride_w == 1 and v.window_w == 7):
         return <int>v.window_w
     return 4 if v.dilation_w == 1 and v.stride_w == 1 and v.window_w > 3 else 1
 
@@ -176,7 +182,7 @@ cdef void depthwise_block(const Conv* c, const REAL* x, Py_ssize_t p0, Py_ssize_
         out = <REAL*>(scratch + c.load_bytes) - p0 * v.yp
         v.filters = v.yp
     kc = chunk(&v)
-    most = 4 if kc == 3 or kc == 5 else 8
+    most = 4 if kc == 3 or kc == 5 or kc == 7 else 8
     while p < p1:
         row = p // v.out_width
         column = p - row * v.out_width
@@ -219,6 +225,6 @@ cdef void run_depthwise(const Conv* c, const Conv* _, const void* x, const void*
         for task in range(tasks):
             depthwise_task(c, <const REAL*>x, <const REAL*>weights, <REAL*>y, scratch, task)
     else:
-        for task in prange(tasks, num_threads=threads, schedule="static"):
+        for task in prange(tasks, num_threads=threads, schedule="dynamic"):
             depthwise_task(c, <const REAL*>x, <const REAL*>weights, <REAL*>y, scratch + threadid() * c.scratch_bytes,
                            task)

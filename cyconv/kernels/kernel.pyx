@@ -32,6 +32,7 @@ include "depthwise.pxi"
 include "separable.pxi"
 
 cdef Kernels table
+table.conv_bytes = sizeof(Conv)
 table.lanes = LANES
 table.real_bytes = sizeof(REAL)
 table.conv = run_conv

@@ -2,7 +2,8 @@
 
 cdef void load_pixels(const Conv* c, const REAL* row, Py_ssize_t first, Py_ssize_t count, Py_ssize_t step,
                       REAL* dst) noexcept nogil:
-    """dst[count][loaded_channels] <- columns first, first+step, ... of one row; zeros outside it."""
+    """dst[count][loaded_channels] <- columns first, first+step, ... of one row; zeros outside it, and in the lanes of
+    a vector that holds fewer channels."""
     cdef Py_ssize_t C = c.channels, M = c.multiplier, L = c.loaded_channels, i, k, m, lo, hi
     cdef const REAL* src
     cdef REAL* d
@@ -20,10 +21,10 @@ cdef void load_pixels(const Conv* c, const REAL* row, Py_ssize_t first, Py_ssize
     count = hi - lo
     if M == 1 and c.xc == 1 and step == C and L == C:
         memcpy(d, src, count * C * sizeof(REAL))
-    elif M == 1 and c.xc == 1 and C >= 8 and L == C:
+    elif M == 1 and c.xc == 1 and C >= LANES:
         for i in range(count):
             memcpy(d + i * L, src + i * step, C * sizeof(REAL))
-    elif M == 1 and L == C:
+    elif M == 1 and C >= LANES:
         transpose(src, c.xc, step, C, count, d, L)
     else:
         for i in range(count):

@@ -27,6 +27,6 @@ cdef void run_separable(const Conv* c, const Conv* pointwise, const void* x, con
             separable_task(c, pointwise, <const REAL*>x, <const REAL*>weights, <const REAL*>pointwise_weights, <REAL*>y,
                            scratch, task)
     else:
-        for task in prange(tasks, num_threads=threads, schedule="static"):
+        for task in prange(tasks, num_threads=threads, schedule="dynamic"):
             separable_task(c, pointwise, <const REAL*>x, <const REAL*>weights, <const REAL*>pointwise_weights, <REAL*>y,
                            scratch + threadid() * pointwise.scratch_bytes, task)
