@@ -10,7 +10,7 @@ import os
 from cyconv.geometry import Geometry
 
 MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the first-level cache
-PARTS_A_THREAD = 4  # at most
+PARTS_A_THREAD = 2  # at most
 LEAST_PART_PIXELS = 48  # a few register tiles
 SERIAL_FLOPS = 100_000  # for each thread: a parallel region costs about 1 us
 
