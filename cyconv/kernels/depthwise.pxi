@@ -92,14 +92,22 @@ cdef inline void depthwise_tiles(int MR, int KC, bint WHOLE, int S, bint CHECK, 
     cdef int activation = v.activation, i, j
     cdef REAL slope = <REAL>v.slope
     x += row * v.xh + column * xw
+    cdef const REAL* next_x
+    cdef const REAL* next_y
     cdef const REAL* ahead = x + window_h * row_step + (window_w - 1) * xw
     while WHOLE and b + 2 <= b1 and (b + 2) * LANES <= filters:
         at = b * LANES
+        vrenew(xw)             # else dozens of addresses are kept across the loop, on the stack
+        vrenew(row_step)
         for j in range(S):
+            next_x = ahead + j * xh + at
             for i in range(MR * S):
-                vprefetch(ahead + j * xh + i * xw + at)
+                vprefetch(next_x)
+                next_x += xw
+        next_y = y + at + 256 // sizeof(REAL)
         for i in range(MR):
-            vprefetch(y + i * yp + at + 256 // sizeof(REAL))
+            vprefetch(next_y)
+            next_y += yp
         depthwise_tile(MR, 2, KC, WHOLE, S, CHECK, x + at, xw, row_step, weights + b * size, size, y + at, yp, window_h,
                        window_w, stride, dilation, row, dilation_h, height, column, width, activation, slope)
         b += 2

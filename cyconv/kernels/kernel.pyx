@@ -22,6 +22,7 @@ cdef extern from "simd.h" nogil:
     vec vatmost(vec, REAL) noexcept
     vec vleak(vec, REAL) noexcept
     void vprefetch(const REAL*) noexcept
+    void vrenew(Py_ssize_t) noexcept
 
 cdef enum:
     PREFETCH = 512       # elements of packed weights ahead of the tile

@@ -35,9 +35,12 @@
 #undef CYTHON_INLINE
 #define CYTHON_INLINE inline __attribute__((always_inline))
 #define vprefetch(p) __builtin_prefetch(p)
+/* Says that the integer n may have changed, so that what is computed from it is not kept, but computed again. */
+#define vrenew(n) __asm__("" : "+r"(n))
 #else
 #define CYCONV_INLINE static inline
 #define vprefetch(p) ((void)(p))
+#define vrenew(n) ((void)(n))
 #endif
 
 #if LANES == 1
