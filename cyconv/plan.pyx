@@ -43,6 +43,7 @@ FUSED = tuple(name for name in _ACTIVATIONS if name)
 OPENMP = bool(CYCONV_OPENMP)
 
 cdef enum:
+    LINE = 64                  # bytes of a cache line: each thread's scratch begins with one, for its tasks
     POOLED = 8                 # scratch buffers kept between calls
     SMALL_BYTES = 16 * 1024    # of input, weights and output: releasing the GIL would cost more than the work
 
@@ -237,6 +238,7 @@ cdef class Plan:
         c.whole_rows = chosen["whole_rows"]
         c.split_rows = chosen["split_rows"]
         c.split_columns = chosen["split_columns"]
+        c.fetch_ahead = chosen["fetch_ahead"]
         c.loaded_channels = chosen["loaded_channels"]
         c.load_bytes = chosen["load_bytes"]
         c.offset_bytes = chosen["offset_bytes"]
@@ -275,7 +277,7 @@ cdef class Plan:
         cdef Py_ssize_t each = self._second.scratch_bytes if self._separable else self._conv.scratch_bytes
         if not self._pads_load:
             each -= self._conv.load_bytes
-        return self._packed_bytes + each * self._workers
+        return self._packed_bytes + (each + LINE) * self._workers + LINE
 
     def pack(self, tuple weights, bias=None):
         """Return this plan with weights, checked and contiguous arrays of its dtype, packed into memory of its own."""
@@ -391,9 +393,9 @@ cdef class Plan:
         source = cnp.PyArray_DATA(x)
         target = cnp.PyArray_DATA(y)
         threads = self._workers
-        scratch_bytes = (second.scratch_bytes if self._separable else c.scratch_bytes) * threads + 64
+        scratch_bytes = ((second.scratch_bytes if self._separable else c.scratch_bytes) + LINE) * threads + LINE
         scratch = _take(&scratch_bytes)
-        aligned = <char*>((<uintptr_t>scratch + 63) & ~<uintptr_t>63)
+        aligned = <char*>((<uintptr_t>scratch + LINE - 1) & ~<uintptr_t>(LINE - 1))
         if self._small <= SMALL_BYTES:
             self._run(&c, &second, source, self._packed, self._packed + self._first_bytes, target, aligned, threads)
         else:

@@ -6,11 +6,13 @@ A choice changes how long a result takes, never a bit of it.
 from __future__ import annotations
 
 import os
+from math import prod
 
 from cyconv.geometry import Geometry
 
 MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the first-level cache
 PARTS_A_THREAD = 2  # at most
+LEAST_PART_FLOPS = 8_000_000  # what another thread could take over: some 100 us
 LEAST_PART_PIXELS = 48  # a few register tiles
 SERIAL_FLOPS = 100_000  # for each thread: a parallel region costs about 1 us
 
@@ -25,6 +27,7 @@ def _second_level_cache() -> int:
 
 
 CACHE_BYTES = _second_level_cache()
+NEAR_BYTES = 8 << 20  # of input and output, that a core's share of the last cache still has from the call before
 LINE_BYTES = 64  # of a cache
 FIRST_CACHE_BYTES = 32 * 1024  # of the first-level cache: all of the processors at hand have at least that
 
@@ -129,6 +132,7 @@ def blocking(
         "whole_rows": whole,
         "split_rows": rows(block_rows)[1],
         "split_columns": columns(block_columns)[1],
+        "fetch_ahead": depthwise and itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES,
         "loaded_channels": loaded,
         "load_bytes": parts["load_bytes"],
         "offset_bytes": parts["offset_bytes"],
@@ -141,7 +145,7 @@ def tasks(
 ) -> tuple[int, int, int]:
     """Return (pixel parts, filter parts, threads): how the output is shared by at most ``threads`` threads.
 
-    Each thread gets a few parts, one after the other, so that one that is held up holds up only its part.
+    With much to do, each thread gets more parts than one, of which another that is done takes over what it can.
 
     The model, for one thread: its share of the multiply-adds at 64 a cycle, rounded up to whole filter blocks, and the
     weights and inputs that it has to read, at 8 bytes a cycle.
@@ -159,7 +163,7 @@ def tasks(
     pixel_parts, filter_parts = min(choices, key=cycles, default=(1, 1))
     used = pixel_parts * filter_parts
     if used > 1:
-        more = max(1, min(PARTS_A_THREAD, flops // (used * SERIAL_FLOPS)))
+        more = max(1, min(PARTS_A_THREAD, flops // (used * LEAST_PART_FLOPS)))
         if filter_parts > pixel_parts:
             filter_parts *= max(1, min(more, blocks // filter_parts))
         else:

@@ -231,8 +231,8 @@ cdef inline Py_ssize_t block_end(const Conv* c, Py_ssize_t p, Py_ssize_t end) no
         stop = min(stop, (p // c.out_width + 1) * c.out_width)
     return min(stop, end)
 
-cdef void conv_task(const Conv* c, const REAL* x, const REAL* weights, REAL* y, char* scratch,
-                    Py_ssize_t task) noexcept nogil:
+cdef void conv_task(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* _weights, REAL* y,
+                    char* scratch, Py_ssize_t task) noexcept nogil:
     cdef Py_ssize_t image = c.out_height * c.out_width, all_pixels = c.batch * image, all_blocks = c.groups * c.blocks
     cdef Py_ssize_t pp = task // c.filter_parts, fp = task % c.filter_parts
     cdef Py_ssize_t p = pp * all_pixels // c.pixel_parts, end = (pp + 1) * all_pixels // c.pixel_parts
@@ -249,12 +249,7 @@ cdef void conv_task(const Conv* c, const REAL* x, const REAL* weights, REAL* y, 
                  <REAL*>(scratch + c.load_bytes + c.offset_bytes))
         p += p1 - p0
 
-cdef void run_conv(const Conv* c, const Conv* _, const void* x, const void* weights, const void* _w, void* y,
-                   char* scratch, int threads) noexcept nogil:
-    cdef Py_ssize_t task, tasks = c.pixel_parts * c.filter_parts
-    if threads == 1:
-        for task in range(tasks):
-            conv_task(c, <const REAL*>x, <const REAL*>weights, <REAL*>y, scratch, task)
-    else:
-        for task in prange(tasks, num_threads=threads, schedule="dynamic"):
-            conv_task(c, <const REAL*>x, <const REAL*>weights, <REAL*>y, scratch + threadid() * c.scratch_bytes, task)
+cdef void run_conv(const Conv* c, const Conv* second, const void* x, const void* weights, const void* second_weights,
+                   void* y, char* scratch, int threads) noexcept nogil:
+    run(conv_task, c.pixel_parts * c.filter_parts, c.scratch_bytes, c, second, x, weights, second_weights, y,
+        scratch, threads)

@@ -83,12 +83,14 @@ cdef inline void depthwise_tile(int MR, int NV, int KC, bint WHOLE, int S, bint 
 cdef inline void depthwise_tiles(int MR, int KC, bint WHOLE, int S, bint CHECK, const Conv* v, const REAL* x,
                                  const REAL* weights, REAL* y, Py_ssize_t row, Py_ssize_t column,
                                  Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
-    """MR pixels, channel vectors [b0, b1). The rows that come next are fetched ahead."""
+    """MR pixels, channel vectors [b0, b1). Rows that come next are fetched ahead from memory: from a cache, the processor
+    sees to that itself, and it would be done twice."""
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
     cdef Py_ssize_t size = (v.window_h * v.window_w + 1) * LANES, b = b0, at, xw = v.xw, yp = v.yp, filters = v.filters
     cdef Py_ssize_t window_h = v.window_h, window_w = v.window_w, stride = v.stride_w, dilation = v.dilation_w
     cdef Py_ssize_t dilation_h = v.dilation_h, xh = v.xh, row_step = v.dilation_h * v.xh, height = v.height
     cdef size_t width = v.width
+    cdef bint fetch_ahead = v.fetch_ahead
     cdef int activation = v.activation, i, j
     cdef REAL slope = <REAL>v.slope
     x += row * v.xh + column * xw
@@ -99,15 +101,16 @@ cdef inline void depthwise_tiles(int MR, int KC, bint WHOLE, int S, bint CHECK, 
         at = b * LANES
         vrenew(xw)             # else dozens of addresses are kept across the loop, on the stack
         vrenew(row_step)
-        for j in range(S):
-            next_x = ahead + j * xh + at
-            for i in range(MR * S):
-                vprefetch(next_x)
-                next_x += xw
-        next_y = y + at + 256 // sizeof(REAL)
-        for i in range(MR):
-            vprefetch(next_y)
-            next_y += yp
+        if fetch_ahead:
+            for j in range(S):
+                next_x = ahead + j * xh + at
+                for i in range(MR * S):
+                    vprefetch(next_x)
+                    next_x += xw
+            next_y = y + at + 256 // sizeof(REAL)
+            for i in range(MR):
+                vprefetch(next_y)
+                next_y += yp
         depthwise_tile(MR, 2, KC, WHOLE, S, CHECK, x + at, xw, row_step, weights + b * size, size, y + at, yp, window_h,
                        window_w, stride, dilation, row, dilation_h, height, column, width, activation, slope)
         b += 2
@@ -212,8 +215,8 @@ cdef void depthwise_block(const Conv* c, const REAL* x, Py_ssize_t p0, Py_ssize_
     if not direct:
         scatter(c, out + p0 * v.yp + c0, v.yp, p0, p1 - p0, c0, min(b1 * LANES, c.filters) - c0, y)
 
-cdef void depthwise_task(const Conv* c, const REAL* x, const REAL* weights, REAL* y, char* scratch,
-                         Py_ssize_t task) noexcept nogil:
+cdef void depthwise_task(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* _weights, REAL* y,
+                         char* scratch, Py_ssize_t task) noexcept nogil:
     cdef Py_ssize_t image = c.out_height * c.out_width, all_pixels = c.batch * image
     cdef Py_ssize_t pp = task // c.filter_parts, fp = task % c.filter_parts
     cdef Py_ssize_t p = pp * all_pixels // c.pixel_parts, end = (pp + 1) * all_pixels // c.pixel_parts
@@ -226,13 +229,7 @@ cdef void depthwise_task(const Conv* c, const REAL* x, const REAL* weights, REAL
         depthwise_block(c, x + n * c.xn, p0, p1, b0, b1, weights, y + n * c.yn, scratch)
         p += p1 - p0
 
-cdef void run_depthwise(const Conv* c, const Conv* _, const void* x, const void* weights, const void* _w, void* y,
-                        char* scratch, int threads) noexcept nogil:
-    cdef Py_ssize_t task, tasks = c.pixel_parts * c.filter_parts
-    if threads == 1:
-        for task in range(tasks):
-            depthwise_task(c, <const REAL*>x, <const REAL*>weights, <REAL*>y, scratch, task)
-    else:
-        for task in prange(tasks, num_threads=threads, schedule="dynamic"):
-            depthwise_task(c, <const REAL*>x, <const REAL*>weights, <REAL*>y, scratch + threadid() * c.scratch_bytes,
-                           task)
+cdef void run_depthwise(const Conv* c, const Conv* second, const void* x, const void* weights, const void* second_weights,
+                        void* y, char* scratch, int threads) noexcept nogil:
+    run(depthwise_task, c.pixel_parts * c.filter_parts, c.scratch_bytes, c, second, x, weights, second_weights, y,
+        scratch, threads)

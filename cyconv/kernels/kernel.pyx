@@ -5,7 +5,7 @@ Every sum starts with the bias and adds taps in row order, channels inside, what
 the bits of a result depend on the instruction set and dtype alone. Padding is zeros that are multiplied like any input.
 """
 from cpython.pycapsule cimport PyCapsule_New
-from cython.parallel cimport prange, threadid
+from cython.parallel cimport prange
 from libc.string cimport memcpy, memset
 
 from cyconv.kernels.contract cimport Conv, Kernels
@@ -23,10 +23,13 @@ cdef extern from "simd.h" nogil:
     vec vleak(vec, REAL) noexcept
     void vprefetch(const REAL*) noexcept
     void vrenew(Py_ssize_t) noexcept
+    Py_ssize_t vtake(Py_ssize_t*) noexcept
 
 cdef enum:
     PREFETCH = 512       # elements of packed weights ahead of the tile
+    LINE = 64            # bytes of a cache line
 
+include "tasks.pxi"
 include "rows.pxi"
 include "conv.pxi"
 include "depthwise.pxi"

@@ -19,14 +19,7 @@ cdef void separable_task(const Conv* c, const Conv* pointwise, const REAL* x, co
                  <Py_ssize_t*>rest, <REAL*>(rest + pointwise.offset_bytes))
         p += p1 - p0
 
-cdef void run_separable(const Conv* c, const Conv* pointwise, const void* x, const void* weights,
-                        const void* pointwise_weights, void* y, char* scratch, int threads) noexcept nogil:
-    cdef Py_ssize_t task, tasks = pointwise.pixel_parts * pointwise.filter_parts
-    if threads == 1:
-        for task in range(tasks):
-            separable_task(c, pointwise, <const REAL*>x, <const REAL*>weights, <const REAL*>pointwise_weights, <REAL*>y,
-                           scratch, task)
-    else:
-        for task in prange(tasks, num_threads=threads, schedule="dynamic"):
-            separable_task(c, pointwise, <const REAL*>x, <const REAL*>weights, <const REAL*>pointwise_weights, <REAL*>y,
-                           scratch + threadid() * pointwise.scratch_bytes, task)
+cdef void run_separable(const Conv* c, const Conv* second, const void* x, const void* weights,
+                        const void* second_weights, void* y, char* scratch, int threads) noexcept nogil:
+    run(separable_task, second.pixel_parts * second.filter_parts, second.scratch_bytes, c, second, x, weights,
+        second_weights, y, scratch, threads)

@@ -75,6 +75,14 @@ CYCONV_INLINE vec vleak(vec v, REAL slope) { return vpick((vmask)(v < (vec){0}),
 
 #endif
 
+/* The integer, which is one more from now on; of the threads that ask, each gets another. */
+CYCONV_INLINE ptrdiff_t vtake(ptrdiff_t *p) {
+    ptrdiff_t n;
+#pragma omp atomic capture
+    n = (*p)++;
+    return n;
+}
+
 /* The first n lanes, 0 < n <= LANES. */
 CYCONV_INLINE void vstore_part(REAL *p, vec v, ptrdiff_t n) {
     REAL lanes[LANES];
