@@ -1,9 +1,8 @@
 """A plan: geometry, packed weights, the kernel chosen and its schedule. Calling one is the whole hot path."""
 cimport cython
 cimport numpy as cnp
-from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from libc.stdint cimport uintptr_t
-from libc.stdlib cimport free, malloc
 
 from cyconv.kernels.contract cimport Conv, Kernels, run_t
 
@@ -12,6 +11,8 @@ import numpy as np
 from cyconv import schedule
 
 cnp.import_array()
+
+include "memory.pxi"
 
 cdef extern from *:
     """
@@ -43,17 +44,10 @@ FUSED = tuple(name for name in _ACTIVATIONS if name)
 OPENMP = bool(CYCONV_OPENMP)
 
 cdef enum:
-    LINE = 64                  # bytes of a cache line: each thread's scratch begins with one, for its tasks
-    POOLED = 8                 # scratch buffers kept between calls
     SMALL_BYTES = 16 * 1024    # of input, weights and output: releasing the GIL would cost more than the work
 
 cdef int _threads = 1          # of plans called from now on
 cdef int _threads_version = 0
-
-# Scratch that no call is using, shared by all plans; the GIL guards it.
-cdef char* _pool[POOLED]
-cdef size_t _pool_bytes[POOLED]
-cdef int _pooled = 0
 
 
 def cpu_runs(str isa):
@@ -72,46 +66,6 @@ def set_threads(int n):
 def threads():
     """The number of threads that calls use at most."""
     return _threads
-
-
-cdef char* _take(size_t* size) except NULL:
-    """A scratch buffer of at least size[0] bytes; size[0] becomes its own size."""
-    global _pooled
-    cdef int i
-    cdef char* p
-    for i in range(_pooled):
-        if _pool_bytes[i] >= size[0]:
-            p = _pool[i]
-            size[0] = _pool_bytes[i]
-            _pooled -= 1
-            _pool[i] = _pool[_pooled]
-            _pool_bytes[i] = _pool_bytes[_pooled]
-            return p
-    p = <char*>malloc(size[0])
-    if p == NULL:
-        raise MemoryError(f"no memory for {size[0]} bytes of scratch")
-    return p
-
-
-cdef void _give(char* p, size_t size) noexcept:
-    """Keep a scratch buffer for the next call, in place of a smaller one where the pool is full."""
-    global _pooled
-    cdef int i
-    cdef int smallest = 0
-    if _pooled < POOLED:
-        _pool[_pooled] = p
-        _pool_bytes[_pooled] = size
-        _pooled += 1
-        return
-    for i in range(1, POOLED):
-        if _pool_bytes[i] < _pool_bytes[smallest]:
-            smallest = i
-    if _pool_bytes[smallest] < size:
-        free(_pool[smallest])
-        _pool[smallest] = p
-        _pool_bytes[smallest] = size
-    else:
-        free(p)
 
 
 @cython.final
@@ -146,7 +100,7 @@ cdef class Plan:
     cdef const Kernels* _kernels
     cdef run_t _run
     cdef const char* _packed
-    cdef size_t _packed_bytes, _first_bytes, _small
+    cdef size_t _packed_bytes, _first_bytes, _out_bytes, _small
     cdef int _typenum, _ndim, _version, _workers
     cdef bint _separable, _pads_load
     cdef int _channel_axis, _width_axis, _height_axis
@@ -277,7 +231,7 @@ cdef class Plan:
         cdef Py_ssize_t each = self._second.scratch_bytes if self._separable else self._conv.scratch_bytes
         if not self._pads_load:
             each -= self._conv.load_bytes
-        return self._packed_bytes + (each + LINE) * self._workers + LINE
+        return self._packed_bytes + (each + LINE) * self._workers
 
     def pack(self, tuple weights, bias=None):
         """Return this plan with weights, checked and contiguous arrays of its dtype, packed into memory of its own."""
@@ -299,9 +253,10 @@ cdef class Plan:
         new._ndim, new._out_shape = self._ndim, self._out_shape
         new._in_dims[:], new._out_dims[:] = self._in_dims, self._out_dims
         new._channel_axis, new._width_axis, new._height_axis = self._channel_axis, self._width_axis, self._height_axis
-        new._first_bytes, new._packed_bytes = self._first_bytes, self._packed_bytes
+        new._first_bytes, new._packed_bytes, new._out_bytes = self._first_bytes, self._packed_bytes, self._out_bytes
         new._weights = np.empty(self._packed_bytes, np.uint8)
-        new._packed = <const char*>((<uintptr_t>cnp.PyArray_DATA(<cnp.ndarray>new._weights) + 63) & ~<uintptr_t>63)
+        new._packed = <const char*>((<uintptr_t>cnp.PyArray_DATA(<cnp.ndarray>new._weights) + LINE - 1)
+                                    & ~<uintptr_t>(LINE - 1))
         first = <void*>new._packed
         second = <void*>(new._packed + self._first_bytes)
         if self._separable:
@@ -323,8 +278,9 @@ cdef class Plan:
             self._first_bytes = _round(self._conv.blocks * (taps + 1) * self._kernels.lanes * item)
         if self._separable:
             second = self._dense_size(&self._second) * item
-        self._packed_bytes = self._first_bytes + second + 64
-        self._small = self._packed_bytes + item * (_size(self._in_dims, self._ndim) + _size(self._out_dims, self._ndim))
+        self._packed_bytes = self._first_bytes + second + LINE
+        self._out_bytes = item * _size(self._out_dims, self._ndim)
+        self._small = self._packed_bytes + item * _size(self._in_dims, self._ndim) + self._out_bytes
         if self.geometry.flops > schedule.SERIAL_FLOPS:
             self._small = SMALL_BYTES + 1
 
@@ -355,7 +311,6 @@ cdef class Plan:
         cdef size_t scratch_bytes
         cdef Py_ssize_t item
         cdef char* scratch
-        cdef char* aligned
         cdef const void* source
         cdef void* target
         if self._packed == NULL:
@@ -369,7 +324,7 @@ cdef class Plan:
             if cnp.PyArray_DIM(x, i) != self._in_dims[i]:
                 return None
         if out is None:
-            y = <cnp.ndarray>cnp.PyArray_EMPTY(self._ndim, self._out_dims, self._typenum, 0)
+            y = _empty(self._ndim, self._out_dims, self._typenum, self._out_bytes)
         else:
             self._check_out(x, out)
             y = <cnp.ndarray>out
@@ -393,14 +348,13 @@ cdef class Plan:
         source = cnp.PyArray_DATA(x)
         target = cnp.PyArray_DATA(y)
         threads = self._workers
-        scratch_bytes = ((second.scratch_bytes if self._separable else c.scratch_bytes) + LINE) * threads + LINE
+        scratch_bytes = ((second.scratch_bytes if self._separable else c.scratch_bytes) + LINE) * threads
         scratch = _take(&scratch_bytes)
-        aligned = <char*>((<uintptr_t>scratch + LINE - 1) & ~<uintptr_t>(LINE - 1))
         if self._small <= SMALL_BYTES:
-            self._run(&c, &second, source, self._packed, self._packed + self._first_bytes, target, aligned, threads)
+            self._run(&c, &second, source, self._packed, self._packed + self._first_bytes, target, scratch, threads)
         else:
             with nogil:
-                self._run(&c, &second, source, self._packed, self._packed + self._first_bytes, target, aligned,
+                self._run(&c, &second, source, self._packed, self._packed + self._first_bytes, target, scratch,
                           threads)
         _give(scratch, scratch_bytes)
         return y
@@ -444,11 +398,6 @@ cdef class Plan:
         if not (out.flags.c_contiguous and out.flags.aligned and out.flags.writeable):
             raise ValueError(f"out must be C-contiguous, aligned and writeable, received strides {out.strides}, "
                              f"aligned={out.flags.aligned}, writeable={out.flags.writeable}")
-
-
-cdef size_t _round(Py_ssize_t size):
-    """Up to whole cache lines."""
-    return (size + 63) // 64 * 64
 
 
 cdef size_t _size(cnp.npy_intp* dims, int n):

@@ -164,19 +164,22 @@ cdef void multiply(const Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1, P
                    const REAL* weights, REAL* y, Py_ssize_t* offsets, REAL* out) noexcept nogil:
     """Output pixels [p0, p1) of one image, filter blocks [b0, b1) counted over all groups."""
     cdef Py_ssize_t count = p1 - p0, K = reduction(v), filters = v.filters // v.groups, group = v.channels // v.groups
-    cdef Py_ssize_t full = v.vectors * LANES, last, stored, i, b, g, first, width, row, column, n, mr, more, f
+    cdef Py_ssize_t full = v.vectors * LANES, last, stored, i, b, g, first, width, row, column, n, mr, more, f, at, step
     cdef Taps t
     cdef const REAL* w
     cdef const REAL* src
     cdef REAL* dst
     row = p0 // v.out_width
     column = p0 % v.out_width
+    at = (row * v.stride_h - v.top) * v.xh + (column * v.stride_w - v.left) * v.xw
+    step = v.stride_w * v.xw
     for i in range(count):
-        offsets[i] = (row * v.stride_h - v.top) * v.xh + (column * v.stride_w - v.left) * v.xw
+        offsets[i] = at
+        at += step
         column += 1
         if column == v.out_width:
             column = 0
-            row += 1
+            at += v.stride_h * v.xh - v.out_width * step
     t.window_h = v.window_h
     t.window_w = v.window_w
     t.step_h = v.dilation_h * v.xh

@@ -34,11 +34,13 @@
 /* Cython marks its own inline functions with this: a tile called with literal sizes becomes a loop of its own. */
 #undef CYTHON_INLINE
 #define CYTHON_INLINE inline __attribute__((always_inline))
+#define CYCONV_APART static __attribute__((noinline))
 #define vprefetch(p) __builtin_prefetch(p)
 /* Says that the integer n may have changed, so that what is computed from it is not kept, but computed again. */
 #define vrenew(n) __asm__("" : "+r"(n))
 #else
 #define CYCONV_INLINE static inline
+#define CYCONV_APART static
 #define vprefetch(p) ((void)(p))
 #define vrenew(n) ((void)(n))
 #endif
@@ -83,8 +85,8 @@ CYCONV_INLINE ptrdiff_t vtake(ptrdiff_t *p) {
     return n;
 }
 
-/* The first n lanes, 0 < n <= LANES. */
-CYCONV_INLINE void vstore_part(REAL *p, vec v, ptrdiff_t n) {
+/* The first n lanes, 0 < n <= LANES. Never inline: a loop within a tile's loop would keep that from being unrolled. */
+CYCONV_APART void vstore_part(REAL *p, vec v, ptrdiff_t n) {
     REAL lanes[LANES];
     vstore(lanes, v);
     for (ptrdiff_t i = 0; i < n; i++) p[i] = lanes[i];

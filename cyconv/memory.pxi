@@ -1,0 +1,136 @@
+# Memory in whole cache lines: scratch, kept between calls, and the arrays of results.
+#
+# A vector store that straddles two cache lines costs as much as two, and NumPy aligns arrays to 16 bytes. Results are
+# therefore allocated by a handler of our own (NEP 49); they are ordinary arrays that own their memory.
+
+cdef extern from *:
+    """
+    #include <stdlib.h>
+    #include <string.h>
+    #ifdef _WIN32
+    #include <malloc.h>
+    #elif defined(__linux__)
+    #include <sys/mman.h>
+    #endif
+
+    #define CYCONV_LINE 64
+    #define CYCONV_HUGE ((size_t)2 << 20)
+
+    static void *cyconv_malloc(void *ctx, size_t size) {
+        void *p = NULL;
+        (void)ctx;
+    #ifdef _WIN32
+        p = _aligned_malloc(size, CYCONV_LINE);
+    #else
+        if (posix_memalign(&p, CYCONV_LINE, size)) return NULL;
+    #endif
+    #if defined(__linux__) && defined(MADV_HUGEPAGE)
+        if (size >= 2 * CYCONV_HUGE) {   /* as NumPy does: fewer page faults where they are costly */
+            size_t first = ((size_t)p + CYCONV_HUGE - 1) / CYCONV_HUGE * CYCONV_HUGE;
+            madvise((void *)first, ((size_t)p + size - first) / CYCONV_HUGE * CYCONV_HUGE, MADV_HUGEPAGE);
+        }
+    #endif
+        return p;
+    }
+
+    static void *cyconv_calloc(void *ctx, size_t n, size_t size) {
+        void *p = size && n > (size_t)-1 / size ? NULL : cyconv_malloc(ctx, n * size);
+        if (p) memset(p, 0, n * size);
+        return p;
+    }
+
+    static void *cyconv_realloc(void *ctx, void *p, size_t size) {
+        (void)ctx;
+    #ifdef _WIN32
+        return _aligned_realloc(p, size, CYCONV_LINE);
+    #else
+        return realloc(p, size);
+    #endif
+    }
+
+    static void cyconv_free(void *ctx, void *p, size_t size) {
+        (void)ctx, (void)size;
+    #ifdef _WIN32
+        _aligned_free(p);
+    #else
+        free(p);
+    #endif
+    }
+
+    static PyDataMem_Handler cyconv_handler = {
+        "cyconv", 1, {NULL, cyconv_malloc, cyconv_calloc, cyconv_realloc, cyconv_free}};
+    """
+    ctypedef struct PyDataMem_Handler:
+        pass
+    object PyDataMem_SetHandler(object)
+    PyDataMem_Handler cyconv_handler
+    void* cyconv_malloc(void*, size_t) nogil
+    void cyconv_free(void*, void*, size_t) nogil
+
+cdef enum:
+    LINE = 64                  # bytes of a cache line
+    POOLED = 8                 # scratch buffers kept between calls
+    ALIGNED_BYTES = 8 * 1024   # of a result; for less, changing the handler costs more than straddling stores
+
+cdef object _handler = PyCapsule_New(&cyconv_handler, b"mem_handler", NULL)
+
+# Scratch that no call is using, shared by all plans; the GIL guards it.
+cdef char* _pool[POOLED]
+cdef size_t _pool_bytes[POOLED]
+cdef int _pooled = 0
+
+
+cdef cnp.ndarray _empty(int ndim, cnp.npy_intp* dims, int typenum, size_t size):
+    """A new array of `size` bytes, on a cache line where that pays."""
+    if size < ALIGNED_BYTES:
+        return cnp.PyArray_EMPTY(ndim, dims, typenum, 0)
+    before = PyDataMem_SetHandler(_handler)
+    try:
+        return cnp.PyArray_EMPTY(ndim, dims, typenum, 0)
+    finally:
+        PyDataMem_SetHandler(before)
+
+
+cdef char* _take(size_t* size) except NULL:
+    """A scratch buffer of at least size[0] bytes; size[0] becomes its own size."""
+    global _pooled
+    cdef int i
+    cdef char* p
+    for i in range(_pooled):
+        if _pool_bytes[i] >= size[0]:
+            p = _pool[i]
+            size[0] = _pool_bytes[i]
+            _pooled -= 1
+            _pool[i] = _pool[_pooled]
+            _pool_bytes[i] = _pool_bytes[_pooled]
+            return p
+    p = <char*>cyconv_malloc(NULL, size[0])
+    if p == NULL:
+        raise MemoryError(f"no memory for {size[0]} bytes of scratch")
+    return p
+
+
+cdef void _give(char* p, size_t size) noexcept:
+    """Keep a scratch buffer for the next call, in place of a smaller one where the pool is full."""
+    global _pooled
+    cdef int i
+    cdef int smallest = 0
+    if _pooled < POOLED:
+        _pool[_pooled] = p
+        _pool_bytes[_pooled] = size
+        _pooled += 1
+        return
+    for i in range(1, POOLED):
+        if _pool_bytes[i] < _pool_bytes[smallest]:
+            smallest = i
+    if _pool_bytes[smallest] < size:
+        cyconv_free(NULL, _pool[smallest], 0)
+        _pool[smallest] = p
+        _pool_bytes[smallest] = size
+    else:
+        cyconv_free(NULL, p, 0)
+
+
+cdef size_t _round(Py_ssize_t size):
+    """Up to whole cache lines."""
+    return (size + LINE - 1) // LINE * LINE
