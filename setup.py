@@ -93,7 +93,10 @@ def extension(name, source, macros=(), flags=()):
         [source],
         include_dirs=[np.get_include(), "cyconv/kernels"],
         depends=[str(p) for p in sorted(pathlib.Path("cyconv").rglob("*.[ph]*")) if p.suffix in (".pxi", ".pxd", ".h")],
-        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_1_22_API_VERSION")],
+        define_macros=[
+            ("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"),
+            ("NPY_TARGET_VERSION", "NPY_1_22_API_VERSION"),  # handlers of memory
+        ],
     )
     (made,) = cythonize([made], build_dir=f"build/{name}", compiler_directives=DIRECTIVES)
     # After cythonize, which would give them to every later user of the source too.

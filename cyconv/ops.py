@@ -250,17 +250,41 @@ def plan(
     TypeError, ValueError
         As in `conv`.
     """
-    dtype = np.dtype(dtype)
-    names = _NAMES[op]
-    arrays = [_array(w, name) for w, name in zip(weights, names, strict=True)]
+    arrays = [_array(w, name) for w, name in zip(weights, _NAMES[op], strict=True)]
+    b = None if bias is None else _array(bias, "bias")
+    return _plan(
+        op, tuple(input_shape), np.dtype(dtype), arrays, b, strides, padding, data_format, dilation_rate, activation
+    )
+
+
+_NAMES = {
+    "conv": ("kernel",),
+    "depthwise": ("kernel",),
+    "separable": ("depthwise_kernel", "pointwise_kernel"),
+}
+
+
+def _plan(
+    op: str,
+    input_shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    arrays: list[Array],
+    bias: Array | None,
+    strides: Ints,
+    padding: Padding,
+    data_format: str | None,
+    dilation_rate: Ints,
+    activation: str | None,
+) -> Plan:
+    """Return `plan`'s result, for weights that are arrays already."""
     rank = len(input_shape) - 2
     if op == "separable":
-        arrays[1] = _pointwise(arrays[1], rank, names[1])
-    shapes = tuple(a.shape for a in arrays)
+        arrays = [arrays[0], _pointwise(arrays[1], rank, _NAMES[op][1])]
+    shapes = tuple([a.shape for a in arrays])
     template = _template(
         op,
         kernels.current(),
-        tuple(input_shape),
+        input_shape,
         shapes,
         dtype.char,  # hashed faster than a dtype
         _ints(strides, rank, "strides"),
@@ -271,18 +295,10 @@ def plan(
     )
     if bias is not None:
         filters = shapes[-1][-1] if op != "depthwise" else shapes[0][-1] * shapes[0][-2]
-        bias = _array(bias, "bias")
         if bias.shape != (filters,):
             raise ValueError(f"bias must have shape ({filters},), received {bias.shape}")
         bias = _behaved(bias, dtype)
     return template.pack(tuple([_behaved(a, dtype) for a in arrays]), bias)
-
-
-_NAMES = {
-    "conv": ("kernel",),
-    "depthwise": ("kernel",),
-    "separable": ("depthwise_kernel", "pointwise_kernel"),
-}
 
 
 def _run(
@@ -300,29 +316,22 @@ def _run(
     x = _array(inputs, "inputs")
     arrays = [_array(w, name) for w, name in zip(weights, _NAMES[op], strict=True)]
     b = None if bias is None else _array(bias, "bias")
+    every = [x, *arrays] if b is None else [x, *arrays, b]
     dtype = x.dtype
-    if dtype not in _FLOATS or any(a.dtype != dtype for a in arrays) or (b is not None and b.dtype != dtype):
-        dtype = _float(np.result_type(x, *arrays, *([] if b is None else [b])))
+    for array in every:  # any() would cost more than the whole check
+        if array.dtype is not dtype or dtype not in _FLOATS:
+            dtype = _float(np.result_type(*every))
+            break
     function = None if activation is None else activations.get(activation)
-    name = activations.REGISTRY.name_of(function)
+    name = None if function is None else activations.REGISTRY.name_of(function)
     fused = name in FUSED
-    made = plan(
-        op,
-        x.shape,
-        dtype,
-        arrays,
-        b,
-        strides=strides,
-        padding=padding,
-        data_format=data_format,
-        dilation_rate=dilation_rate,
-        activation=name if fused else None,
-    )
-    if x.dtype != dtype or not x.flags.aligned or not x.dtype.isnative:
-        if out is not None and isinstance(out, np.ndarray) and np.may_share_memory(x, out):
+    made = _plan(op, x.shape, dtype, arrays, b, strides, padding, data_format, dilation_rate, name if fused else None)
+    result: Array | None = made(x, out)
+    if result is None:  # of another dtype, or misaligned
+        if isinstance(out, np.ndarray) and np.may_share_memory(x, out):
             raise ValueError("out must not overlap inputs")
-        x = _behaved(x, dtype)
-    result: Array = made(x, out)
+        result = made(_behaved(x, dtype), out)
+    assert result is not None
     if function is None or fused:
         return result
     activated = activations.apply(function, result)
@@ -369,7 +378,10 @@ def _second_step(first: Geometry, kernel_shape: tuple[int, ...], data_format: st
 
 def _array(value: ArrayLike, name: str) -> Array:
     """Return a real array as it is, anything array-like as an array; refuse what is not real numbers."""
-    if type(value) is not np.ndarray:
+    if type(value) is np.ndarray:
+        if value.dtype.char in "fd":  # as nearly always
+            return value
+    else:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
             value = np.from_dlpack(value)  # type: ignore[arg-type]
         try:
@@ -390,8 +402,9 @@ def _float(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def _behaved(array: Array, dtype: np.dtype[Any]) -> Array:
     """Return an array that is contiguous, aligned and of a native dtype: itself where it is all that."""
-    if array.dtype is not dtype or not array.flags.carray:
-        array = np.ascontiguousarray(array, dtype)
+    if array.dtype is dtype and array.flags.carray:
+        return array
+    array = np.ascontiguousarray(array, dtype)
     return array if array.flags.aligned else array.copy()
 
 

@@ -480,3 +480,18 @@ def test_batch_of_nothing(row, data_format):
     assert got.dtype == np.float32
     out = np.empty_like(got)
     assert case.run(data_format=data_format, out=out) is out
+
+
+@pytest.mark.parametrize("filters", [1, 2, 3, 100])  # results of 4, 8, 12 and 400 KiB
+def test_results_are_ordinary_arrays_and_large_ones_start_on_a_cache_line(filters):
+    x = np.ones((1, 32, 32, 3), np.float32)
+    handler = np._core.multiarray.get_handler_name if hasattr(np, "_core") else np.core.multiarray.get_handler_name
+    before = handler()
+    y = ops.conv(x, np.ones((1, 1, 3, filters), np.float32))
+    assert handler() == before  # other arrays are NumPy's
+    assert y.flags.owndata
+    assert y.flags.carray
+    assert y.nbytes < 8192 or y.ctypes.data % 64 == 0
+    y.resize((3, 32, 32, filters), refcheck=False)  # grows in the memory of its own kind
+    assert (y[0] == 3).all()
+    assert (y[1:] == 0).all()
