@@ -40,6 +40,12 @@ def test_numpy_is_all_it_needs():
     assert [re.split(r"\W", r)[0] for r in needed] == ["numpy"]
 
 
+@pytest.mark.parametrize("extra", ["test", "parity", "bench"])
+def test_extras_that_run_pytest_bring_the_plugin_that_its_configuration_names(extra):
+    needed = [r for r in metadata.requires("cyconv") if re.search(rf"extra == ['\"]{extra}['\"]", r)]
+    assert {"pytest", "pytest-timeout"} <= {re.match(r"[\w-]+", r)[0] for r in needed}
+
+
 def test_public_names():
     for name in cyconv.__all__:
         assert hasattr(cyconv, name)
