@@ -12,9 +12,19 @@ except ModuleNotFoundError as error:
     ) from None
 
 from cyconv import layers, ops
-from cyconv.config import get_num_threads, set_num_threads, show_config
+from cyconv.config import get_num_threads, limit_threads, set_flush_denormals, set_num_threads, show_config
 from cyconv.sequential import Sequential
 
 __version__ = "0.1.0"
 
-__all__ = ["Sequential", "__version__", "get_num_threads", "layers", "ops", "set_num_threads", "show_config"]
+__all__ = [
+    "Sequential",
+    "__version__",
+    "get_num_threads",
+    "layers",
+    "limit_threads",
+    "ops",
+    "set_flush_denormals",
+    "set_num_threads",
+    "show_config",
+]

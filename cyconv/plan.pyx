@@ -28,13 +28,24 @@ cdef extern from *:
     static int cyconv_cpu_has(int level) { (void)level; return 0; }
     #endif
     #ifdef _OPENMP
+    #include <omp.h>
     #define CYCONV_OPENMP 1
     #else
     #define CYCONV_OPENMP 0
+    #define omp_get_max_threads() 1
     #endif
+
+    #ifdef _MSC_VER
+    #define CYCONV_OF_THREAD __declspec(thread)
+    #else
+    #define CYCONV_OF_THREAD __thread
+    #endif
+    static CYCONV_OF_THREAD int cyconv_limit = 0;
     """
     bint cyconv_cpu_has(int level)
     const int CYCONV_OPENMP
+    int omp_get_max_threads() nogil
+    int cyconv_limit           # of the threads of calls from this Python thread; 0: none
 
 # Activations that the kernels apply: (code, slope). leaky_relu's slope is Keras's default.
 cdef dict _ACTIVATIONS = {
@@ -47,7 +58,8 @@ cdef enum:
     SMALL_BYTES = 16 * 1024    # of input, weights and output: releasing the GIL would cost more than the work
 
 cdef int _threads = 1          # of plans called from now on
-cdef int _threads_version = 0
+cdef int _openmp_threads = omp_get_max_threads()
+cdef bint _flush = False       # denormals
 
 
 def cpu_runs(str isa):
@@ -57,15 +69,35 @@ def cpu_runs(str isa):
 
 def set_threads(int n):
     """Set the number of threads of calls from now on; `cyconv.set_num_threads` checks it."""
-    global _threads, _threads_version
-    if n != _threads:
-        _threads = n
-        _threads_version += 1
+    global _threads
+    _threads = n
 
 
-def threads():
-    """The number of threads that calls use at most."""
-    return _threads
+def limit_threads(int n):
+    """Limit the threads of calls from this Python thread, 0 for no limit; return the limit before."""
+    global cyconv_limit
+    before = cyconv_limit
+    cyconv_limit = n
+    return before
+
+
+cpdef int threads() noexcept:
+    """The number of threads that calls from this Python thread use at most."""
+    cdef int n = _threads, openmp = omp_get_max_threads()
+    if openmp < _openmp_threads:           # somebody asked OpenMP for fewer, as threadpoolctl does
+        n = min(n, openmp)
+    return min(n, cyconv_limit) if cyconv_limit else n
+
+
+def set_flush(bint on):
+    """Let denormals count as zero in calls from now on, or not."""
+    global _flush
+    _flush = on
+
+
+def flush():
+    """Whether denormals count as zero."""
+    return _flush
 
 
 @cython.final
@@ -101,7 +133,7 @@ cdef class Plan:
     cdef run_t _run
     cdef const char* _packed
     cdef size_t _packed_bytes, _first_bytes, _out_bytes, _small
-    cdef int _typenum, _ndim, _version, _workers
+    cdef int _typenum, _ndim, _shared, _workers
     cdef bint _separable, _pads_load
     cdef int _channel_axis, _width_axis, _height_axis
     cdef cnp.npy_intp _in_dims[4]
@@ -119,7 +151,7 @@ cdef class Plan:
             raise ImportError("cyconv's plans and kernels were compiled from different sources: build all of it again")
         self._separable = op == "separable"
         self._typenum = self.dtype.num
-        self._version = -1
+        self._shared = 0
         last = pointwise if self._separable else geometry
         self._set_shapes(geometry.input_shape, last.output_shape, geometry.channels_first)
         g = geometry
@@ -203,22 +235,21 @@ cdef class Plan:
         c.yp, c.yf = (1, pixels) if g.channels_first else (g.filters, 1)
         c.pixel_parts = c.filter_parts = 1
 
-    cdef _share(self):
-        """Cut the work up for the number of threads now set."""
-        cdef int version = _threads_version
+    cdef _share(self, int most):
+        """Cut the work up for so many threads."""
         g = self.geometry
         last = self.pointwise if self._separable else g
         pixels = g.batch * self._conv.out_height * self._conv.out_width
         flops = g.flops + (last.flops if self._separable else 0)
         blocks = self._second.blocks if self._separable else self._conv.blocks * (g.groups if self.op == "conv" else 1)
         inputs = g.batch * g.channels * g.size[0] * g.size[1] * self.dtype.itemsize
-        parts, filter_parts, threads = schedule.tasks(pixels, blocks, flops, self._packed_bytes, inputs, _threads)
+        parts, filter_parts, threads = schedule.tasks(pixels, blocks, flops, self._packed_bytes, inputs, most)
         if self._separable:
             self._second.pixel_parts, self._second.filter_parts = parts, filter_parts
         else:
             self._conv.pixel_parts, self._conv.filter_parts = parts, filter_parts
         self._workers = threads
-        self._version = version
+        self._shared = most
 
     @property
     def output_shape(self):
@@ -226,8 +257,8 @@ cdef class Plan:
 
     @property
     def workspace_bytes(self):
-        if self._version != _threads_version:
-            self._share()
+        if self._shared != threads():
+            self._share(threads())
         cdef Py_ssize_t each = self._second.scratch_bytes if self._separable else self._conv.scratch_bytes
         if not self._pads_load:
             each -= self._conv.load_bytes
@@ -242,14 +273,14 @@ cdef class Plan:
         cdef void* second
         if bias is not None:
             b = cnp.PyArray_DATA(<cnp.ndarray>bias)
-        if self._version != _threads_version:
-            self._share()
+        if self._shared != threads():
+            self._share(threads())
         new.op, new.geometry, new.pointwise = self.op, self.geometry, self.pointwise
         new.dtype, new.activation = self.dtype, self.activation
         new._capsule, new._kernels, new._run = self._capsule, self._kernels, self._run
         new._conv, new._second = self._conv, self._second
         new._separable, new._pads_load, new._typenum = self._separable, self._pads_load, self._typenum
-        new._version, new._workers, new._small = self._version, self._workers, self._small
+        new._shared, new._workers, new._small = self._shared, self._workers, self._small
         new._ndim, new._out_shape = self._ndim, self._out_shape
         new._in_dims[:], new._out_dims[:] = self._in_dims, self._out_dims
         new._channel_axis, new._width_axis, new._height_axis = self._channel_axis, self._width_axis, self._height_axis
@@ -307,7 +338,7 @@ cdef class Plan:
         cdef cnp.ndarray x, y
         cdef Conv c
         cdef Conv second
-        cdef int i, threads
+        cdef int i, workers, most
         cdef size_t scratch_bytes
         cdef Py_ssize_t item
         cdef char* scratch
@@ -328,9 +359,11 @@ cdef class Plan:
         else:
             self._check_out(x, out)
             y = <cnp.ndarray>out
-        if self._version != _threads_version:
-            self._share()
+        most = threads()
+        if self._shared != most:
+            self._share(most)
         c = self._conv
+        c.flush = _flush
         item = cnp.PyArray_ITEMSIZE(x)
         c.xn = cnp.PyArray_STRIDE(x, 0) // item
         c.xw = cnp.PyArray_STRIDE(x, self._width_axis) // item
@@ -347,15 +380,15 @@ cdef class Plan:
             c.load_bytes = 0
         source = cnp.PyArray_DATA(x)
         target = cnp.PyArray_DATA(y)
-        threads = self._workers
-        scratch_bytes = ((second.scratch_bytes if self._separable else c.scratch_bytes) + LINE) * threads
+        workers = self._workers
+        scratch_bytes = ((second.scratch_bytes if self._separable else c.scratch_bytes) + LINE) * workers
         scratch = _take(&scratch_bytes)
         if self._small <= SMALL_BYTES:
-            self._run(&c, &second, source, self._packed, self._packed + self._first_bytes, target, scratch, threads)
+            self._run(&c, &second, source, self._packed, self._packed + self._first_bytes, target, scratch, workers)
         else:
             with nogil:
                 self._run(&c, &second, source, self._packed, self._packed + self._first_bytes, target, scratch,
-                          threads)
+                          workers)
         _give(scratch, scratch_bytes)
         return y
 

@@ -24,6 +24,7 @@ cdef struct Conv:
     # What is done to a sum before it is stored.
     int activation                        # 0 linear, 1 relu, 2 relu6, 3 leaky_relu
     double slope
+    int flush                             # denormals count as zero while the kernel runs
 
 # (convolution, of the separable: its pointwise half or NULL, input, packed weights, pointwise packed weights, output,
 #  scratch of `threads` tasks, threads)

@@ -6,6 +6,7 @@ the bits of a result depend on the instruction set and dtype alone. Padding is z
 """
 from cpython.pycapsule cimport PyCapsule_New
 from cython.parallel cimport prange
+from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset
 
 from cyconv.kernels.contract cimport Conv, Kernels
@@ -24,6 +25,8 @@ cdef extern from "simd.h" nogil:
     void vprefetch(const REAL*) noexcept
     void vrenew(Py_ssize_t) noexcept
     Py_ssize_t vtake(Py_ssize_t*) noexcept
+    uint64_t vflush() noexcept
+    void vkeep(uint64_t) noexcept
 
 cdef enum:
     PREFETCH = 512       # elements of packed weights ahead of the tile

@@ -85,6 +85,36 @@ CYCONV_INLINE ptrdiff_t vtake(ptrdiff_t *p) {
     return n;
 }
 
+/* The control word of this thread's arithmetic, and another one; the barriers keep loads and stores on their side. */
+#if defined(__x86_64__) && defined(__GNUC__)
+#define CYCONV_FLUSH 0x8040 /* results to zero, inputs as zero */
+CYCONV_INLINE uint64_t vcontrol(void) { return __builtin_ia32_stmxcsr(); }
+CYCONV_INLINE void vkeep(uint64_t word) {
+    __asm__ volatile("" ::: "memory");
+    __builtin_ia32_ldmxcsr((unsigned)word);
+    __asm__ volatile("" ::: "memory");
+}
+#elif defined(__aarch64__) && defined(__GNUC__)
+#define CYCONV_FLUSH ((uint64_t)1 << 24)
+CYCONV_INLINE uint64_t vcontrol(void) {
+    uint64_t word;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(word));
+    return word;
+}
+CYCONV_INLINE void vkeep(uint64_t word) { __asm__ volatile("msr fpcr, %0" ::"r"(word) : "memory"); }
+#else
+#define CYCONV_FLUSH 0
+CYCONV_INLINE uint64_t vcontrol(void) { return 0; }
+CYCONV_INLINE void vkeep(uint64_t word) { (void)word; }
+#endif
+
+/* Denormals count as zero from now on; returns the control word that vkeep puts back. */
+CYCONV_INLINE uint64_t vflush(void) {
+    uint64_t word = vcontrol();
+    vkeep(word | CYCONV_FLUSH);
+    return word;
+}
+
 /* The first n lanes, 0 < n <= LANES. Never inline: a loop within a tile's loop would keep that from being unrolled. */
 CYCONV_APART void vstore_part(REAL *p, vec v, ptrdiff_t n) {
     REAL lanes[LANES];

@@ -14,6 +14,9 @@ cdef void work(task_t task, Py_ssize_t tasks, Py_ssize_t size, const Conv* c, co
     before; then what the others have left."""
     cdef Py_ssize_t n, end
     cdef int k, owner
+    cdef uint64_t control = 0
+    if c.flush:
+        control = vflush()
     for k in range(threads):
         owner = (thread + k) % threads
         end = (owner + 1) * tasks // threads
@@ -22,6 +25,8 @@ cdef void work(task_t task, Py_ssize_t tasks, Py_ssize_t size, const Conv* c, co
             if n >= end:
                 break
             task(c, second, x, weights, second_weights, y, scratch + thread * size + LINE, n)
+    if c.flush:
+        vkeep(control)
 
 cdef void run(task_t task, Py_ssize_t tasks, Py_ssize_t size, const Conv* c, const Conv* second, const void* x,
               const void* weights, const void* second_weights, void* y, char* scratch, int threads) noexcept nogil:
