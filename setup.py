@@ -24,6 +24,9 @@ DIRECTIVES = {
     "wraparound": False,
     "cdivision": True,
     "initializedcheck": False,
+    # The interpreter lock guards the scratch pool and the plans' shares: free-threaded Python turns it on again.
+    "freethreading_compatible": False,
+    "subinterpreters_compatible": "no",
 }
 SCALAR = os.environ.get("CYCONV_SCALAR") == "1"
 OPENMP = os.environ.get("CYCONV_OPENMP") != "0"
@@ -31,7 +34,8 @@ ISAS = {"baseline": []} if SCALAR else runpy.run_path("cyconv/kernels/isa.py")["
 
 # No -ffast-math: it breaks NaN, and linking with it changes denormals for the whole process.
 # No vectorising of neighbouring scalars: it moves a tile's pointers to vector registers, and its sums out of them.
-COMMON = ["-O3", "-fno-math-errno", "-fno-tree-slp-vectorize"]
+# No debugging information: it holds the paths of the build, and the same sources are to give the same bytes.
+COMMON = ["-O3", "-g0", "-fno-math-errno", "-fno-tree-slp-vectorize"]
 # The sums of a register tile stay in registers only where its loops over pixels and vectors are unrolled whole.
 UNROLL = {
     "gcc": ["--param", "max-completely-peeled-insns=4000", "--param", "max-completely-peel-times=64"],

@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from cyconv.geometry import shown
+from cyconv.arrays import as_array
 from cyconv.registry import Registry
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -41,17 +41,10 @@ def as_real(values: npt.ArrayLike, name: str, dtype: np.dtype[Any] | None = None
     TypeError
         The values are bool, complex, wider than 64 bits or no numbers.
     """
-    if type(values) is not np.ndarray:
-        try:
-            values = np.asarray(values)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"{name} must be an array of real numbers, received {shown(values)}: {error}") from None
-    given = values.dtype
-    if given.kind not in "fiu" or given.itemsize > 8:
-        raise TypeError(f"{name} must be an array of real numbers of at most 64 bits, received dtype {given}")
+    real = as_array(values, name)
     if dtype is None:
-        dtype = np.dtype(np.float32) if given.itemsize <= 2 else np.result_type(given, np.float32)
-    array: Array = values.astype(dtype, copy=False)
+        dtype = np.dtype(np.float32) if real.dtype.itemsize <= 2 else np.result_type(real.dtype, np.float32)
+    array: Array = real.astype(dtype, copy=False)
     return array if array.flags.aligned else array.copy()
 
 

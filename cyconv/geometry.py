@@ -29,7 +29,7 @@ def shown(value: object, width: int = 120) -> str:
     """Return ``value`` as error messages show it: its repr, shortened."""
     try:
         text = repr(value)
-    except ValueError:  # an int of more digits than Python prints
+    except Exception:  # an int of more digits than Python prints, or a repr of somebody's own
         text = f"an object of type {type(value).__name__}"
     return text if len(text) <= width else text[: width - 3] + "..."
 
@@ -161,6 +161,23 @@ def as_padding(value: object, rank: int) -> Padding:
     return tuple(
         cast(Pair, as_ints(item, 2, f"padding of spatial axis {axis}", minimum=0)) for axis, item in enumerate(items)
     )
+
+
+def spatial_axes(input_shape: Sequence[int]) -> int:
+    """Return the number of spatial axes of inputs, 1 or 2; raise ValueError for any other."""
+    rank = len(input_shape) - 2
+    if rank not in PADDINGS:
+        raise ValueError(
+            "inputs must have 3 or 4 axes (batch, one or two spatial axes, channels or these first), "
+            f"received {rank + 2}: shape {shown(tuple(input_shape))}"
+        )
+    return rank
+
+
+def check_elements(shape: tuple[int, ...], name: str) -> None:
+    """Raise ValueError where an array of ``shape`` would have more than `MAX_ELEMENTS` elements."""
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise ValueError(f"{name} must have at most 2**59 elements, received sizes {shown(shape)}")
 
 
 def axis_pads(size: int, window: int, stride: int, dilation_rate: int, padding: AxisPadding) -> Pair:
@@ -351,12 +368,7 @@ def geometry(
     if op not in ("conv", "depthwise"):
         raise ValueError(f"op must be 'conv' or 'depthwise', received {shown(op)}")
     channels_first = as_data_format(data_format) == "channels_first"
-    rank = len(input_shape) - 2
-    if rank not in PADDINGS:
-        axes = "batch, channels, *spatial" if channels_first else "batch, *spatial, channels"
-        raise ValueError(
-            f"inputs must have 3 or 4 axes ({axes}), received {rank + 2}: shape {shown(tuple(input_shape))}"
-        )
+    rank = spatial_axes(input_shape)
     if len(kernel_shape) != rank + 2:
         last = "channels, depth_multiplier" if op == "depthwise" else "channels // groups, filters"
         raise ValueError(
@@ -388,8 +400,7 @@ def geometry(
         "output": (max(batch, 1), *output, filters),
     }
     for name, shape in arrays.items():
-        if math.prod(shape) > MAX_ELEMENTS:
-            raise ValueError(f"{name} must have at most 2**59 elements, received sizes {shown(shape)}")
+        check_elements(shape, name)
 
     # What has no effect must not overflow an offset: see Geometry.
     rates = tuple(d if k > 1 else 1 for d, k in zip(rates, window, strict=True))
@@ -442,15 +453,16 @@ def _int(value: object) -> int | None:
         return None
 
 
+MOST_ITEMS = 16  # of an array; no argument takes more
+
+
 def _items(value: object) -> tuple[object, ...] | None:
     """Return the items of a tuple, list or array; None for anything else."""
     if not isinstance(value, (tuple, list)):
-        if not hasattr(value, "tolist"):  # arrays, whose items then become Python's own
+        # Arrays, whose items then become Python's own; a large one would take all memory.
+        if isinstance(value, type) or not hasattr(value, "tolist") or getattr(value, "size", 0) > MOST_ITEMS:
             return None
-        try:
-            value = value.tolist()
-        except TypeError:  # the type of an array rather than an array
-            return None
+        value = value.tolist()
     return tuple(value) if isinstance(value, (tuple, list)) else None
 
 

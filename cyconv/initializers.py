@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cyconv.arrays import as_array
 from cyconv.geometry import shown
 from cyconv.registry import Configurable, Registry
 
@@ -21,7 +22,7 @@ Axes = Sequence[int] | None
 def get(identifier: object, argument: str = "initializer") -> Any:
     """Return the initializer that ``identifier`` stands for; an array stands for :class:`Constant`."""
     if isinstance(identifier, np.ndarray):
-        return Constant(identifier)
+        return Constant(as_array(identifier, argument))
     return REGISTRY.get(identifier, argument)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cyconv import activations, kernels
-from cyconv.geometry import Geometry, as_data_format, as_ints, as_padding, geometry, shown
+from cyconv.arrays import as_array
+from cyconv.geometry import Geometry, as_data_format, as_ints, as_padding, geometry, spatial_axes
 from cyconv.plan import FUSED, Plan
 
 __all__ = ["conv", "depthwise_conv", "pointwise_conv", "separable_conv"]
@@ -156,8 +157,8 @@ def pointwise_conv(
     >>> ops.pointwise_conv(np.ones((1, 2, 2, 3)), np.ones((3, 5))).shape
     (1, 2, 2, 5)
     """
-    x = _array(inputs, "inputs")
-    w = _pointwise(_array(kernel, "kernel"), x.ndim - 2, "kernel")
+    x = as_array(inputs, "inputs")
+    w = _pointwise(as_array(kernel, "kernel"), x.ndim - 2, "kernel")
     channels = x.shape[1 if as_data_format(data_format) == "channels_first" else -1] if x.ndim else 0
     if 3 <= x.ndim <= 4 and w.shape[-2] != channels:
         raise ValueError(
@@ -250,8 +251,8 @@ def plan(
     TypeError, ValueError
         As in `conv`.
     """
-    arrays = [_array(w, name) for w, name in zip(weights, _NAMES[op], strict=True)]
-    b = None if bias is None else _array(bias, "bias")
+    arrays = [as_array(w, name) for w, name in zip(weights, _NAMES[op], strict=True)]
+    b = None if bias is None else as_array(bias, "bias")
     return _plan(
         op, tuple(input_shape), np.dtype(dtype), arrays, b, strides, padding, data_format, dilation_rate, activation
     )
@@ -277,7 +278,7 @@ def _plan(
     activation: str | None,
 ) -> Plan:
     """Return `plan`'s result, for weights that are arrays already."""
-    rank = len(input_shape) - 2
+    rank = spatial_axes(input_shape)
     if op == "separable":
         arrays = [arrays[0], _pointwise(arrays[1], rank, _NAMES[op][1])]
     shapes = tuple([a.shape for a in arrays])
@@ -289,7 +290,7 @@ def _plan(
         dtype.char,  # hashed faster than a dtype
         _ints(strides, rank, "strides"),
         padding if type(padding) is str else as_padding(padding, rank),
-        data_format,
+        data_format if data_format is None or type(data_format) is str else as_data_format(data_format),
         _ints(dilation_rate, rank, "dilation_rate"),
         activation,
     )
@@ -313,9 +314,9 @@ def _run(
     activation: Activation,
     out: Array | None,
 ) -> Array:
-    x = _array(inputs, "inputs")
-    arrays = [_array(w, name) for w, name in zip(weights, _NAMES[op], strict=True)]
-    b = None if bias is None else _array(bias, "bias")
+    x = as_array(inputs, "inputs")
+    arrays = [as_array(w, name) for w, name in zip(weights, _NAMES[op], strict=True)]
+    b = None if bias is None else as_array(bias, "bias")
     every = [x, *arrays] if b is None else [x, *arrays, b]
     dtype = x.dtype
     for array in every:  # any() would cost more than the whole check
@@ -374,23 +375,6 @@ def _second_step(first: Geometry, kernel_shape: tuple[int, ...], data_format: st
             f"depthwise_kernel), received {kernel_shape[-2]}: shape {kernel_shape}"
         )
     return geometry("conv", first.output_shape, kernel_shape, data_format=data_format, kernel_name="pointwise_kernel")
-
-
-def _array(value: ArrayLike, name: str) -> Array:
-    """Return a real array as it is, anything array-like as an array; refuse what is not real numbers."""
-    if type(value) is np.ndarray:
-        if value.dtype.char in "fd":  # as nearly always
-            return value
-    else:
-        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-            value = np.from_dlpack(value)  # type: ignore[arg-type]
-        try:
-            value = np.asarray(value)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"{name} must be an array of real numbers, received {shown(value)}: {error}") from None
-    if value.dtype.kind not in "fiu" or value.dtype.itemsize > 8:
-        raise TypeError(f"{name} must be an array of real numbers of at most 64 bits, received dtype {value.dtype}")
-    return value
 
 
 def _float(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from cyconv.geometry import shown
 
 Member = TypeVar("Member", bound=Callable[..., Any])
+Instance = TypeVar("Instance")
 
 
 class Registry:
@@ -91,7 +92,10 @@ class Registry:
         if not inspect.isclass(member):
             return member
         family: Any = member
-        return family() if config is None else family.from_config(config)
+        made = family() if config is None else family.from_config(config)
+        if not callable(made):
+            raise TypeError(f"{self._expected(argument)}, received {shown(identifier)}")
+        return made
 
     def serialize(self, member: object) -> Any:
         """Return what stands for ``member`` in a configuration.
@@ -136,6 +140,15 @@ class Registry:
         return f"{argument} must be a callable, a serialized dict or one of {names}"
 
 
+def from_arguments(kind: type[Instance], config: Mapping[str, Any]) -> Instance:
+    """Return an instance of a class from its constructor's arguments."""
+    known = inspect.signature(kind).parameters
+    for name in config:
+        if name not in known:
+            raise TypeError(f"config of {kind.__name__} must have only {', '.join(known)}, received {shown(name)}")
+    return kind(**config)
+
+
 class Configurable:
     """Base of the registered classes: every constructor argument is kept as the attribute of its name."""
 
@@ -146,7 +159,7 @@ class Configurable:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Any:
         """Return an instance from what :meth:`get_config` returned."""
-        return cls(**config)
+        return from_arguments(cls, config)
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cyconv.arrays import as_array
 from cyconv.geometry import shown
 from cyconv.layers.base import (
     REGISTRY,
@@ -19,6 +20,7 @@ from cyconv.layers.base import (
     as_shape,
     deserialize,
     dtype_policy,
+    reading_config,
     serialize,
 )
 from cyconv.layers.input import InputLayer
@@ -53,7 +55,11 @@ class Sequential(Layer):
         super().__init__(name)
         self._input: InputLayer | None = None
         self._layers: list[Layer] = []
-        for layer in layers or ():
+        try:
+            added = list(() if layers is None else layers)
+        except TypeError:
+            raise TypeError(f"layers must be an iterable of layers, received {shown(layers)}") from None
+        for layer in added:
             self.add(layer)
         if not trainable:
             self.trainable = False
@@ -111,9 +117,15 @@ class Sequential(Layer):
 
         Raises
         ------
+        TypeError
+            ``name`` is no string, or ``index`` no int.
         ValueError
             There is none, or not exactly one argument is given.
         """
+        if not isinstance(name, str | None):
+            raise TypeError(f"name must be a string, received {shown(name)}")
+        if not isinstance(index, int | np.integer | None):
+            raise TypeError(f"index must be an int, received {shown(index)}")
         if (name is None) == (index is None):
             raise ValueError(f"expected name or index, received name={shown(name)}, index={shown(index)}")
         found = [layer for i, layer in enumerate(self._layers) if layer.name == name or i == index]
@@ -193,8 +205,7 @@ class Sequential(Layer):
         TypeError, ValueError
             As the layers do, or the inputs' shape is not the ``Input``'s.
         """
-        if not isinstance(inputs, np.ndarray):
-            inputs = np.asarray(inputs)
+        inputs = as_array(inputs, "inputs")
         if self._input is not None:
             self._check_input(inputs.shape)
         if not self.built:
@@ -256,14 +267,26 @@ class Sequential(Layer):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Any:
-        """Return a model from a configuration, cyconv's or Keras's; weights are not part of one."""
+        """Return a model from a configuration, cyconv's or Keras's; weights are not part of one.
+
+        Nothing in it is evaluated or imported.
+
+        Raises
+        ------
+        TypeError
+            ``config`` is no dict, or has no list of layers.
+        ValueError
+            A layer's class is none of cyconv's, models are nested more than 50 deep, or more than 2**28 weights
+            would be built.
+        """
         if not isinstance(config, Mapping) or not isinstance(config.get("layers"), (list, tuple)):
             raise TypeError(f"config must be a dict with a list of layers, received {shown(config)}")
-        model = cls([deserialize(layer) for layer in config["layers"]], name=config.get("name"))
-        model._trainable = bool(config.get("trainable", True))  # the layers have their own
-        shape = config.get("build_input_shape")
-        if shape is not None and not model.built:
-            model.build(shape)
+        with reading_config():
+            model = cls([deserialize(layer) for layer in config["layers"]], name=config.get("name"))
+            model._trainable = bool(config.get("trainable", True))  # the layers have their own
+            shape = config.get("build_input_shape")
+            if shape is not None and not model.built:
+                model.build(shape)
         return model
 
     def summary(

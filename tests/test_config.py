@@ -2,7 +2,6 @@
 
 import os
 import platform
-import signal
 import subprocess
 import sys
 import threading
@@ -76,19 +75,6 @@ def test_show_config_prints_what_info_says(capsys):
     for name in config.info():
         assert f"{name}:" in printed
     assert kernels.current() in printed
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_forked_child_computes():
-    cyconv.set_num_threads(2)
-    expected = ops.conv(BIG, KERNEL)
-    child = os.fork()
-    if child == 0:
-        signal.alarm(20)  # a child that waits for threads that are gone ends here
-        os._exit(0 if np.array_equal(ops.conv(BIG, KERNEL), expected) else 1)
-    _, status = os.waitpid(child, 0)
-    assert status == 0
 
 
 def test_a_limit_holds_in_its_block_and_its_thread():

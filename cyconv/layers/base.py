@@ -8,6 +8,8 @@ import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -15,7 +17,7 @@ import numpy.typing as npt
 
 from cyconv import activations
 from cyconv.geometry import as_ints, shown
-from cyconv.registry import Registry
+from cyconv.registry import Registry, from_arguments
 
 Array: TypeAlias = npt.NDArray[Any]
 Shape: TypeAlias = tuple[int | None, ...]
@@ -167,7 +169,7 @@ class Layer:
         """
         if not isinstance(config, Mapping):
             raise TypeError(f"config must be a dict, received {shown(config)}")
-        return cls(**config)
+        return from_arguments(cls, config)
 
     @property
     def weights(self) -> list[Array]:
@@ -204,9 +206,12 @@ class Layer:
             Another number of arrays, an array of another shape, or a layer that is not built. No weight is
             changed.
         TypeError
-            An array that is not of real numbers. No weight is changed.
+            No sequence, or an array that is not of real numbers. No weight is changed.
         """
-        values = list(weights)
+        try:
+            values = list(weights)
+        except TypeError:
+            raise TypeError(f"weights must be a sequence of arrays, received {shown(weights)}") from None
         with REPLACING:
             leaves = self._leaves()
             expected = sum(len(leaf._built_state().arrays) for leaf in leaves)
@@ -267,6 +272,41 @@ class Layer:
         return State(arrays)
 
 
+MOST_WEIGHTS = 2**28  # that one configuration builds: 1 GiB in float32
+MOST_NESTED = 50  # models in models
+_reading: ContextVar[list[int] | None] = ContextVar("_reading", default=None)  # weights left, depth
+
+
+@contextmanager
+def reading_config() -> Iterator[None]:
+    """Bound what is built from a configuration, which may come from a stranger, inside a ``with`` block."""
+    bounds = _reading.get()
+    token = _reading.set([MOST_WEIGHTS, 0]) if bounds is None else None
+    bounds = bounds or _reading.get() or []
+    bounds[1] += 1
+    try:
+        if bounds[1] > MOST_NESTED:
+            raise ValueError(f"config must nest at most {MOST_NESTED} models, received more")
+        yield
+    finally:
+        bounds[1] -= 1
+        if token is not None:
+            _reading.reset(token)
+
+
+def count_built(weights: int) -> None:
+    """Count weights about to be made; raise where a configuration asks for too many."""
+    bounds = _reading.get()
+    if bounds is None:
+        return
+    bounds[0] -= weights
+    if bounds[0] < 0:
+        raise ValueError(
+            f"config must build at most {MOST_WEIGHTS} weights, received one with {MOST_WEIGHTS - bounds[0]} or more: "
+            "leave its build_config out and call build(input_shape)"
+        )
+
+
 def serialize(layer: Layer) -> dict[str, Any]:
     """Return Keras's dict of a layer: its class, its configuration and the shape it was built for."""
     serialized: dict[str, Any] = REGISTRY.serialize(layer)
@@ -282,15 +322,21 @@ def deserialize(config: Mapping[str, Any]) -> Layer:
 
     Raises
     ------
+    TypeError
+        ``config`` is not such a dict.
     ValueError
-        The class is none of cyconv's.
+        The class is none of cyconv's, or more than 2**28 weights would be built.
     """
-    layer = REGISTRY.get(config, "config")
-    if not isinstance(layer, Layer):
-        raise TypeError(f"config must be the dict of a layer, received {shown(config)}")
-    shape = (config.get("build_config") or {}).get("input_shape")
-    if shape is not None and not layer.built:
-        layer.build(shape)
+    with reading_config():
+        layer = REGISTRY.get(config, "config")
+        if not isinstance(layer, Layer) or not isinstance(config, Mapping):
+            raise TypeError(f"config must be the dict of a layer, received {shown(config)}")
+        build_config = config.get("build_config")
+        if not isinstance(build_config, Mapping | None):
+            raise TypeError(f"build_config must be a dict, received {shown(build_config)}")
+        shape = (build_config or {}).get("input_shape")
+        if shape is not None and not layer.built:
+            layer.build(shape)
     return layer
 
 
@@ -311,11 +357,12 @@ def as_dtype(value: object) -> str:
         return DTYPES[0]
     name: object = value
     if isinstance(value, Mapping):
-        name = (value.get("config") or {}).get("name")
+        config = value.get("config")
+        name = config.get("name") if isinstance(config, Mapping) else None
     elif not isinstance(value, str):
         try:
             name = np.dtype(value).name  # type: ignore[call-overload]
-        except TypeError:
+        except (TypeError, ValueError):
             name = None
     if name not in DTYPES:
         raise ValueError(f"dtype must be {' or '.join(map(repr, DTYPES))}, received {shown(value)}")

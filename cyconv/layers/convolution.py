@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -10,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cyconv import activations, constraints, initializers, ops, regularizers
-from cyconv.geometry import Padding, as_data_format, as_ints, as_padding, output_size, shown
-from cyconv.layers.base import REPLACING, Array, Layer, Shape, State, as_dtype, as_shape, dtype_policy
+from cyconv.geometry import Padding, as_data_format, as_ints, as_padding, check_elements, output_size, shown
+from cyconv.layers.base import REPLACING, Array, Layer, Shape, State, as_dtype, as_shape, count_built, dtype_policy
 from cyconv.plan import FUSED
 
 # Plans that a layer keeps, one for each shape of its inputs.
@@ -202,6 +203,9 @@ class Convolution(Layer):
         with REPLACING:
             if self.built:
                 return
+            for name, sizes in shapes.items():
+                check_elements(sizes, name)
+            count_built(sum(math.prod(sizes) for sizes in shapes.values()))
             self._state = State({name: self._initialized(name, shape) for name, shape in shapes.items()})
             self._input_shape = shape
             self.built = True
