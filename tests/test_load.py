@@ -135,22 +135,27 @@ ERRORS = (
 )
 
 
-def traced_growth(call, count):
-    """Bytes of Python's and NumPy's allocations that `count` calls leave behind."""
-    for _ in range(50):
-        call()
-    gc.collect()
+TRACED = 1000  # calls
+
+
+def assert_keeps_nothing(call):
+    """Assert that calls leave less than the smallest object behind for each.
+
+    The first thousand fill the free lists of Python and NumPy, which keep some 400 small blocks.
+    """
     tracemalloc.start()
     try:
-        call()
-        gc.collect()
-        before, _ = tracemalloc.get_traced_memory()
-        for _ in range(count):
+        for _ in range(TRACED):
             call()
         gc.collect()
-        return tracemalloc.get_traced_memory()[0] - before
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(TRACED):
+            call()
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
+    assert after - before < TRACED * 16
 
 
 @pytest.mark.parametrize("fails", ERRORS, ids=lambda fails: fails.__name__)
@@ -164,7 +169,7 @@ def test_errors_keep_nothing(fails):
         with pytest.raises((TypeError, ValueError)):
             fails(layer, x)
 
-    assert traced_growth(call, 200) < 200 * 16  # less than the smallest object for each error
+    assert_keeps_nothing(call)
     assert (sys.getrefcount(x), sys.getrefcount(layer)) == counts
 
 
@@ -176,7 +181,7 @@ def test_pickling_keeps_nothing():
     def call():
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(layer))(x), want)
 
-    assert traced_growth(call, 100) < 100 * 16
+    assert_keeps_nothing(call)
 
 
 def test_replacing_weights_keeps_nothing():
@@ -191,7 +196,7 @@ def test_replacing_weights_keeps_nothing():
         layer.kernel = weights[0]
         layer(x)
 
-    assert traced_growth(call, 200) < 200 * 16
+    assert_keeps_nothing(call)
     assert [sys.getrefcount(array) for array in weights] == counts
 
 

@@ -70,6 +70,16 @@ def tails():
         yield "separable_conv", (1, 5, 4, n + 2), [(3, 3, 5, 2), (10, n)], {"data_format": "channels_first"}
 
 
+    for width in range(1, 31):  # pixels of a tile, with and without chunks of taps
+        for window, strides in ((3, 1), (3, 2), (5, 1), (5, 2), (7, 1), (7, 2)):
+            kernel_shapes = [(window, window, 9, 1)]
+            yield "depthwise_conv", (1, 2, width, 9), kernel_shapes, {"padding": "same", "strides": strides}
+        yield "conv", (1, 2, width, 3), [(3, 3, 3, 9)], {"padding": "same"}
+        yield "pointwise_conv", (1, width, 3), [(3, 9)], {}
+    # More than a core's share of the last cache: rows are fetched ahead.
+    yield "depthwise_conv", (1, 512, 512, 9), [(3, 3, 9, 1)], {}
+
+
 TAILS = {op: [row[1:] for row in tails() if row[0] == op] for op in OPS}
 
 

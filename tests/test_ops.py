@@ -485,7 +485,8 @@ def test_batch_of_nothing(row, data_format):
 @pytest.mark.parametrize("filters", [1, 2, 3, 100])  # results of 4, 8, 12 and 400 KiB
 def test_results_are_ordinary_arrays_and_large_ones_start_on_a_cache_line(filters):
     x = np.ones((1, 32, 32, 3), np.float32)
-    handler = np._core.multiarray.get_handler_name if hasattr(np, "_core") else np.core.multiarray.get_handler_name
+    core = np._core if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else np.core
+    handler = core.multiarray.get_handler_name
     before = handler()
     y = ops.conv(x, np.ones((1, 1, 3, filters), np.float32))
     assert handler() == before  # other arrays are NumPy's

@@ -131,3 +131,41 @@ def test_examples_of_the_documents(name):
     assert test.examples
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     assert runner.run(test).failed == 0
+
+
+def test_no_network_and_nothing_named_by_data():
+    """Neither on import nor while every kind of layer runs."""
+    code = (
+        "import sys, numpy as np\n"
+        "events = []\n"
+        "sys.addaudithook(lambda event, _: event.startswith('socket.') and events.append(event))\n"
+        "import cyconv\n"
+        "from cyconv import layers\n"
+        "for kind in (layers.Conv1D, layers.DepthwiseConv1D, layers.SeparableConv1D):\n"
+        "    options = {} if kind is layers.DepthwiseConv1D else {'filters': 4}\n"
+        "    kind(kernel_size=3, **options)(np.ones((1, 9, 3), np.float32))\n"
+        "for kind in (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D):\n"
+        "    options = {} if kind is layers.DepthwiseConv2D else {'filters': 4}\n"
+        "    kind(kernel_size=3, **options)(np.ones((1, 9, 9, 3), np.float32))\n"
+        "import socket; socket.gethostname()\n"
+        "print(events)\n"
+    )
+    done = python("-c", code)
+    assert done.stdout.strip() == "['socket.gethostname']", done.stderr  # the hook hears, and heard of nothing else
+
+
+def test_a_second_interpreter_is_refused():
+    """An ImportError there, and the first interpreter goes on."""
+    code = (
+        "import cyconv, numpy as np\n"
+        "try:\n"
+        "    import _interpreters as interpreters\n"
+        "except ImportError:\n"
+        "    import _xxsubinterpreters as interpreters\n"
+        "other = interpreters.create()\n"
+        "code = 'try:\\n    import cyconv.plan\\nexcept ImportError: print(\"refused\", flush=True)'\n"
+        "interpreters.run_string(other, code)\n"
+        "print(cyconv.ops.conv(np.ones((1, 3, 1)), np.ones((3, 1, 1))).item())\n"
+    )
+    done = python("-W", "ignore", "-c", code)
+    assert done.stdout.split() == ["refused", "3.0"], done.stderr
