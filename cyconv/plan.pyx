@@ -124,6 +124,9 @@ cdef class Plan:
     output_shape : tuple of int
     workspace_bytes : int
         Packed weights and the scratch of all threads: all the memory that calls use beside input and output.
+    shares : dict
+        How a call of this Python thread is cut into tasks: "pixels" and "filter blocks" are each (how many, in how
+        many parts), "threads" is how many work on the tasks.
     """
     cdef readonly object geometry, pointwise, dtype, op, activation
     cdef object _capsule, _weights, _out_shape
@@ -239,9 +242,8 @@ cdef class Plan:
         """Cut the work up for so many threads."""
         g = self.geometry
         last = self.pointwise if self._separable else g
-        pixels = g.batch * self._conv.out_height * self._conv.out_width
+        pixels, blocks = self._extents()
         flops = g.flops + (last.flops if self._separable else 0)
-        blocks = self._second.blocks if self._separable else self._conv.blocks * (g.groups if self.op == "conv" else 1)
         inputs = g.batch * g.channels * g.size[0] * g.size[1] * self.dtype.itemsize
         parts, filter_parts, threads = schedule.tasks(pixels, blocks, flops, self._packed_bytes, inputs, most)
         if self._separable:
@@ -251,9 +253,23 @@ cdef class Plan:
         self._workers = threads
         self._shared = most
 
+    cdef _extents(self):
+        """What tasks divide: output pixels and blocks of filters."""
+        cdef Conv* c = &self._second if self._separable else &self._conv
+        pixels = self.geometry.batch * self._conv.out_height * self._conv.out_width
+        return pixels, c.blocks * (self.geometry.groups if self.op == "conv" else 1)
+
     @property
     def output_shape(self):
         return self._out_shape
+
+    @property
+    def shares(self):
+        if self._shared != threads():
+            self._share(threads())
+        cdef Conv* c = &self._second if self._separable else &self._conv
+        pixels, blocks = self._extents()
+        return {"pixels": (pixels, c.pixel_parts), "filter blocks": (blocks, c.filter_parts), "threads": self._workers}
 
     @property
     def workspace_bytes(self):

@@ -1,0 +1,83 @@
+"""How work is cut up: parts for every core, and no more memory than a plan says."""
+
+import pathlib
+import platform
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from cyconv import ops, plan
+
+# Shapes that leave one way of sharing out: few rows, few filters, one image, many images.
+SHAPES = {
+    "one row": ("conv", (1, 1, 4000, 64), [(1, 3, 64, 64)]),
+    "one column": ("conv", (1, 4000, 1, 64), [(3, 1, 64, 64)]),
+    "few pixels": ("conv", (1, 7, 7, 512), [(3, 3, 512, 512)]),
+    "one pixel": ("conv", (1, 1, 1, 4096), [(1, 1, 4096, 4096)]),
+    "one filter": ("conv", (1, 112, 112, 512), [(3, 3, 512, 1)]),
+    "many images": ("conv", (64, 7, 7, 64), [(3, 3, 64, 64)]),
+    "groups": ("conv", (1, 14, 14, 1024), [(3, 3, 32, 1024)]),
+    "sequence": ("conv", (1, 16000, 32), [(3, 32, 64)]),
+    "depthwise": ("depthwise", (1, 112, 112, 64), [(3, 3, 64, 1)]),
+    "depthwise, few pixels": ("depthwise", (1, 7, 7, 16384), [(3, 3, 16384, 1)]),
+    "separable": ("separable", (1, 56, 56, 128), [(3, 3, 128, 1), (1, 1, 128, 128)]),
+}
+shapes = pytest.mark.parametrize("name", SHAPES)
+
+
+def make_plan(name):
+    op, shape, kernels = SHAPES[name]
+    return ops.plan(op, shape, "float32", [np.ones(k, np.float32) for k in kernels])
+
+
+@pytest.mark.skipif(not plan.OPENMP, reason="built without OpenMP")
+@shapes
+@pytest.mark.parametrize("threads", [2, 3, 8, 16])
+def test_every_core_has_work(name, threads, set_num_threads):
+    made = make_plan(name)
+    set_num_threads(threads)
+    shares = made.shares
+    (pixels, pixel_parts), (blocks, filter_parts) = shares["pixels"], shares["filter blocks"]
+    assert shares["threads"] > threads / 2
+    assert pixel_parts * filter_parts >= shares["threads"]
+    assert pixel_parts <= pixels
+    assert filter_parts <= blocks
+
+
+USED = """
+import ctypes, gc
+import numpy as np, cyconv
+from test_schedule import SHAPES, make_plan
+class Info(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks b hblks hblkhd u f uordblks d keepcost".split()]
+info = ctypes.CDLL(None).mallinfo2
+info.restype = Info
+def used():
+    gc.collect()
+    now = info()
+    return now.uordblks + now.hblkhd
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks glibc's allocator")
+@shapes
+@pytest.mark.parametrize("threads", [1, 4])
+def test_workspace_is_what_is_allocated(name, threads):
+    """What packing and a call take from the C library and keep, in a process whose threads have started."""
+    code = f"""{USED}
+cyconv.set_num_threads({threads})
+cyconv.ops.conv(np.ones((1, 200, 64), np.float32), np.ones((1, 64, 64), np.float32))  # next to no scratch
+x = np.ones(SHAPES[{name!r}][1], np.float32)
+out = np.empty(make_plan({name!r}).output_shape, np.float32)
+before = used()
+made = make_plan({name!r})
+made(x, out)
+print(used() - before, made.workspace_bytes)
+"""
+    folder = pathlib.Path(__file__).parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    taken, said = map(int, done.stdout.split())
+    assert abs(taken - said) < 4096, f"{taken} bytes taken, {said} said"  # Python's objects, the allocator's rounding
