@@ -104,6 +104,7 @@ HOSTILE = {
 }
 values = st.sampled_from(sorted(HOSTILE))
 REFUSED = (TypeError, ValueError, MemoryError)
+# Beside the arguments, a message may be "no": the error of an object of somebody's own, passed on.
 
 
 def named(error, *names):
@@ -148,7 +149,7 @@ def test_functions(op, data):
     try:
         got = function(**arguments)
     except REFUSED as error:
-        named(error, *changed, *(ARRAYS if set(changed) & set(ARRAYS) else ()), "no$", "zero|division")
+        named(error, *changed, *(ARRAYS if set(changed) & set(ARRAYS) else ()), "no$")
         return
     except ZeroDivisionError:
         assert arguments["activation"] is HOSTILE["function"]  # an error of somebody's own function is passed on
@@ -274,6 +275,9 @@ def test_a_configuration_cannot_ask_for_much_memory(monkeypatch):
 
 def test_a_configuration_cannot_nest_without_end():
     config = {"layers": []}
+    for _ in range(49):
+        config = {"layers": [{"class_name": "Sequential", "config": config}]}
+    assert len(Sequential.from_config(config).layers) == 1
     for _ in range(100_000):
         config = {"layers": [{"class_name": "Sequential", "config": config}]}
     with pytest.raises(ValueError, match="config must nest at most 50 models"):

@@ -85,7 +85,7 @@ CYCONV_INLINE ptrdiff_t vtake(ptrdiff_t *p) {
     return n;
 }
 
-/* The control word of this thread's arithmetic, and another one; the barriers keep loads and stores on their side. */
+/* Read and write the control word of this thread's arithmetic; the barriers keep loads and stores on their side. */
 #if defined(__x86_64__) && defined(__GNUC__)
 #define CYCONV_FLUSH 0x8040 /* results to zero, inputs as zero */
 CYCONV_INLINE uint64_t vcontrol(void) { return __builtin_ia32_stmxcsr(); }

@@ -274,18 +274,21 @@ class Layer:
 
 MOST_WEIGHTS = 2**28  # that one configuration builds: 1 GiB in float32
 MOST_NESTED = 50  # models in models
-_reading: ContextVar[list[int] | None] = ContextVar("_reading", default=None)  # weights left, depth
+_reading: ContextVar[list[int] | None] = ContextVar("_reading", default=None)  # weights left, depth of blocks
 
 
 @contextmanager
 def reading_config() -> Iterator[None]:
-    """Bound what is built from a configuration, which may come from a stranger, inside a ``with`` block."""
+    """Bound what is built from a configuration, which may come from a stranger, inside a ``with`` block.
+
+    A model in a model is two blocks: its own dict, and its list of layers.
+    """
     bounds = _reading.get()
     token = _reading.set([MOST_WEIGHTS, 0]) if bounds is None else None
     bounds = bounds or _reading.get() or []
     bounds[1] += 1
     try:
-        if bounds[1] > MOST_NESTED:
+        if bounds[1] > 2 * MOST_NESTED:
             raise ValueError(f"config must nest at most {MOST_NESTED} models, received more")
         yield
     finally:
