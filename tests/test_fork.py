@@ -38,6 +38,72 @@ print(os.waitpid(child, 0)[1], right())
     assert run(code, "-W", "ignore::DeprecationWarning") == ["0", "True"]
 
 
+# What other threads do at the moment of a fork, again and again; then what the child does beside a convolution.
+BESIDE = {
+    "computing": ("right()", "True"),
+    "replacing weights": ("layer.set_weights(weights)", "(layer.set_weights(weights), layer(x[:, :9]))"),
+    "making plans": ("layer(x[:, : next(sizes)])", "layer(x[:, : next(sizes)])"),
+    "calling a model": ("model(x)", "(model(x), model.set_weights(model.get_weights()))"),
+}
+
+
+@forks
+@pytest.mark.parametrize("beside", BESIDE)
+def test_a_fork_while_other_threads_work(beside):
+    """No lock that another thread holds at that moment is held for ever in the child."""
+    theirs, ours = BESIDE[beside]
+    code = f"""{START}
+import itertools, os, signal, sys, threading
+sys.setswitchinterval(1e-5)  # threads are stopped anywhere
+layer = cyconv.layers.Conv2D(64, 3); layer(x)
+weights = layer.get_weights()
+model = cyconv.Sequential([cyconv.layers.Conv2D(4, 3) for _ in range(20)]); model(x)
+sizes = itertools.cycle(range(3, 60))
+end = threading.Event()
+def work():
+    while not end.is_set(): {theirs}
+threads = [threading.Thread(target=work) for _ in range(2)]
+for thread in threads: thread.start()
+try:
+    for _ in range(20):
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)  # ends a child that hangs
+            try:
+                {ours}
+                os._exit(0 if right() else 1)
+            finally:
+                os._exit(2)
+        status = os.waitpid(child, 0)[1]
+        if status: break
+finally:
+    end.set()
+for thread in threads: thread.join()
+print(status, right())
+"""
+    assert run(code, "-W", "ignore::DeprecationWarning") == ["0", "True"]
+
+
+@forks
+def test_a_fork_of_a_fork():
+    code = f"""{START}
+import os, signal
+assert right()
+for generation in range(3):
+    child = os.fork()
+    if child:
+        status = os.waitpid(child, 0)[1]
+        if generation: os._exit(status != 0)
+        break
+    signal.alarm(60)
+    if not right(): os._exit(1)
+else:
+    os._exit(0)
+print(status, right())
+"""
+    assert run(code, "-W", "ignore::DeprecationWarning") == ["0", "True"]
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_a_pool_of_processes(method, tmp_path):
     """Of children of a parent that has used its threads."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import re
 import threading
 from collections import defaultdict
@@ -26,8 +27,12 @@ REGISTRY = Registry("layer", "keras.layers")
 DTYPES = ("float32", "float64")
 
 # Held while weights are replaced, and while a model reads the states of all its layers: a call sees all of
-# the old weights or all of the new ones. A single layer's call needs no lock, since it reads one attribute.
+# the old weights or all of the new ones. A single layer's call reads one attribute: it needs the lock only to keep
+# a new plan.
 REPLACING = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    # A fork waits for it: held by another thread at that moment, it would never be released in the child.
+    os.register_at_fork(before=REPLACING.acquire, after_in_parent=REPLACING.release, after_in_child=REPLACING.release)
 
 
 class State:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -17,7 +16,6 @@ from cyconv.plan import FUSED
 
 # Plans that a layer keeps, one for each shape of its inputs.
 PLANS = 16
-_PLANNING = threading.Lock()
 
 # The last word of an argument's name -> where its names are looked up.
 FAMILIES: dict[str, Any] = {
@@ -156,7 +154,7 @@ class Convolution(Layer):
             dilation_rate=self.dilation_rate,
             activation=self._fused,
         )
-        with _PLANNING:
+        with REPLACING:
             if len(state.plans) >= PLANS:
                 del state.plans[next(iter(state.plans))]
             state.plans[shape] = plan
