@@ -1,5 +1,6 @@
 """Python threads: they run while a kernel does, and may share layers and plans."""
 
+import sys
 import threading
 import time
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from strategies import OPS, make
 
+import cyconv
 from cyconv import layers, ops
 
 X = np.ones((1, 160, 160, 128), np.float32)  # 7.5 G multiply-adds: some 100 ms and more of one thread
@@ -75,3 +77,136 @@ def test_one_plan_in_many_threads(op, set_num_threads):
     for caller in callers:
         caller.join()
     assert not wrong
+
+
+def in_threads(*calls):
+    """Run functions at once, each in a thread, switched often; return the errors."""
+    errors = []
+    start = threading.Barrier(len(calls))
+
+    def work(call):
+        try:
+            start.wait()
+            call()
+        except BaseException as error:
+            errors.append(error)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        workers = [threading.Thread(target=work, args=(call,)) for call in calls]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    finally:
+        sys.setswitchinterval(before)
+    return errors
+
+
+MADE = {
+    "layer": lambda: layers.SeparableConv2D(6, 3, padding="same", activation="relu"),
+    "layer, activation apart": lambda: layers.Conv2D(6, 3, padding="same", activation="tanh"),
+    "model": lambda: cyconv.Sequential(
+        [layers.Conv2D(6, 3, padding="same"), cyconv.Sequential([layers.DepthwiseConv2D(3), layers.Conv2D(3, 1)])]
+    ),
+}
+made = pytest.mark.parametrize("kind", MADE)
+INPUTS = [np.random.default_rng(n).standard_normal((1 + n % 2, 8 + n, 9, 5), np.float32) for n in range(6)]
+
+
+@made
+def test_the_first_call_is_made_by_many_threads(kind):
+    """With inputs of different shapes, some with `out`: one set of weights is made, and every plan is right."""
+    for _ in range(20):
+        layer = MADE[kind]()
+        shapes = [layer.compute_output_shape(x.shape) for x in INPUTS] if kind != "model" else [None] * len(INPUTS)
+        got = [None] * len(INPUTS)
+
+        def call(n, layer=layer, got=got, shapes=shapes):
+            out = np.empty(shapes[n], np.float32) if shapes[n] and n % 2 else None
+            got[n] = layer(INPUTS[n], out=out)
+            assert out is None or got[n] is out
+
+        assert not in_threads(*(lambda n=n: call(n) for n in range(len(INPUTS))))
+        for x, y in zip(INPUTS, got):
+            np.testing.assert_array_equal(y, layer(x))
+
+
+def set_all(layer, weights):
+    layer.set_weights(weights)
+
+
+def assign_kernel(layer, weights):
+    layer.kernel = weights[0]
+
+
+def constrain(layer, weights):
+    """Replaced by what the constraint makes of them: the sets differ in a factor that it removes, and are kept."""
+    layer.set_weights(weights)
+    layer.apply_constraints()
+
+
+REPLACED = {
+    "set_weights of a layer": (MADE["layer, activation apart"], set_all),
+    "set_weights of a model": (MADE["model"], set_all),
+    "kernel": (lambda: layers.Conv2D(6, 3), assign_kernel),
+    "apply_constraints": (
+        lambda: cyconv.Sequential(
+            [layers.Conv2D(6, 3, kernel_constraint="non_neg", bias_constraint="non_neg"), layers.Conv2D(2, 1)]
+        ),
+        constrain,
+    ),
+}
+
+
+@pytest.mark.parametrize("how", REPLACED)
+def test_weights_replaced_while_plans_are_made(how):
+    """Calls of more shapes than a layer keeps plans for: each is of one set of weights or of another, never a mix."""
+    make_layer, replace = REPLACED[how]
+    layer = make_layer()
+    memory = np.random.default_rng(0).standard_normal((1, 40, 9, 5), np.float32)
+    inputs = [memory[:, :n] for n in range(6, 40, 2)]
+    layer(inputs[0])
+    rng = np.random.default_rng(1)
+    sets = [[rng.standard_normal(w.shape, np.float32) for w in layer.weights] for _ in range(3)]
+    allowed = []
+    for weights in sets:
+        layer.set_weights(weights)
+        states = [weights]
+        if replace is constrain:
+            layer.apply_constraints()
+            states.append(layer.get_weights())
+        if replace is assign_kernel:
+            states = [[weights[0], np.zeros_like(weights[1])]]
+        for state in states:
+            layer.set_weights(state)
+            allowed.append([layer(x).tobytes() for x in inputs])
+    done = threading.Event()
+    calls = [0, 0]
+    seen = set()
+
+    def call(thread):
+        while not done.is_set():
+            n = calls[thread] % len(inputs)
+            got = layer(inputs[n]).tobytes()
+            which = [i for i, answers in enumerate(allowed) if answers[n] == got]
+            assert which, f"a mix of weights in call {calls[thread]}"
+            seen.update(which)
+            calls[thread] += 1
+
+    def swap():
+        try:
+            end = time.monotonic() + 1
+            n = 0
+            while time.monotonic() < end or n < 100:
+                replace(layer, sets[n % len(sets)])
+                n += 1
+        finally:
+            done.set()
+
+    if replace is assign_kernel:
+        layer.set_weights([sets[0][0], np.zeros_like(sets[0][1])])
+    assert not in_threads(lambda: call(0), lambda: call(1), swap)
+    assert len(seen) > 1
+    assert min(calls) > len(inputs)
