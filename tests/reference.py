@@ -6,12 +6,14 @@ padding, and a zero times an infinite weight is NaN.
 
 import numpy as np
 
+FLOAT = np.float64  # what is computed in
+
 
 def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1, bias=None):
     """Sum over taps of shifted inputs (..., channels) times kernel[tap] (channels // groups, filters)."""
     *window, depth, _ = kernel.shape
     groups = inputs.shape[data_format_axis(data_format)] // depth
-    kernel = np.split(kernel.astype(np.float64), groups, axis=-1)
+    kernel = np.split(kernel.astype(FLOAT), groups, axis=-1)
     outputs = [0.0] * groups
     for tap, shifted in taps(inputs, window, strides, padding, data_format, dilation_rate):
         for g, part in enumerate(np.split(shifted, groups, axis=-1)):
@@ -24,7 +26,7 @@ def depthwise_conv(inputs, kernel, strides=1, padding="valid", data_format=None,
     *window, channels, multiplier = kernel.shape
     outputs = 0.0
     for tap, shifted in taps(inputs, window, strides, padding, data_format, dilation_rate):
-        outputs = outputs + shifted[..., :, np.newaxis] * kernel[tap].astype(np.float64)
+        outputs = outputs + shifted[..., :, np.newaxis] * kernel[tap].astype(FLOAT)
     return finished(outputs.reshape(*outputs.shape[:-2], channels * multiplier), bias, data_format)
 
 
@@ -51,7 +53,7 @@ def separable_conv(
 
 def taps(inputs, window, strides, padding, data_format, dilation_rate):
     """Yield (tap, the padded inputs that it meets, one for each output position), channels last."""
-    x = np.moveaxis(inputs.astype(np.float64), data_format_axis(data_format), -1)
+    x = np.moveaxis(inputs.astype(FLOAT), data_format_axis(data_format), -1)
     rank = x.ndim - 2
     strides = np.broadcast_to(strides, rank)
     rates = np.broadcast_to(dilation_rate, rank)
@@ -88,5 +90,5 @@ def data_format_axis(data_format):
 def finished(outputs, bias, data_format):
     """Add the bias and move the channels back to where they belong."""
     if bias is not None:
-        outputs = outputs + bias.astype(np.float64)
+        outputs = outputs + bias.astype(FLOAT)
     return np.moveaxis(outputs, -1, data_format_axis(data_format))

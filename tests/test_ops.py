@@ -209,40 +209,6 @@ def test_nan_passes_through_an_activation(activation):
     np.testing.assert_array_equal(np.isnan(got), np.arange(5)[None, :, None].repeat(17, -1) == 2)
 
 
-@given(
-    case=cases(orders=("C",), batches=(1, 2)),
-    value=st.sampled_from([np.nan, np.inf, -np.inf]),
-    data=st.data(),
-)
-def test_a_nonfinite_input_reaches_its_windows_only(case, value, data):
-    clean = case.run()
-    at = data.draw(st.integers(0, case.inputs.size - 1))
-    case.inputs.flat[at] = value
-    with np.errstate(invalid="ignore"):
-        got = check(case)
-    reached = ~np.isfinite(case.want())
-    np.testing.assert_array_equal(np.isfinite(got), ~reached)
-    np.testing.assert_array_equal(got[~reached], clean[~reached], err_msg=str(case))
-
-
-@given(
-    case=cases(orders=("C",), batches=(1, 2)),
-    value=st.sampled_from([np.nan, np.inf, -np.inf]),
-    data=st.data(),
-)
-def test_a_nonfinite_weight_meets_padding_as_zero_times_it(case, value, data):
-    kernel = case.kernels[data.draw(st.integers(0, len(case.kernels) - 1))]
-    kernel.flat[data.draw(st.integers(0, kernel.size - 1))] = value
-    check(case)
-
-
-def test_zero_inputs_with_an_infinite_weight():
-    case = make("depthwise_conv", (1, 3, 3, 20), (3, 3, 20, 1), padding="same")
-    case.inputs[:] = 0
-    case.kernels[0][0, 0] = np.inf
-    assert np.isnan(case.run()).all()
-
-
 # -- out
 
 
