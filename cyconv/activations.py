@@ -7,6 +7,7 @@ NaN gives NaN. A convolution applies some of them in its kernel; the others are 
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeAlias
@@ -84,7 +85,8 @@ def apply(function: Callable[[Array], Any], array: Array) -> Array:
     ndarray
         Of ``array``'s dtype; ``array`` itself where it was overwritten.
     """
-    if function not in ELEMENTWISE or not array.flags.c_contiguous:
+    # A callable of somebody's own may have no hash.
+    if not inspect.isfunction(function) or function not in ELEMENTWISE or not array.flags.c_contiguous:
         return np.asarray(function(array), array.dtype)
     flat = array.reshape(-1)
     for start in range(0, flat.size, BLOCK):

@@ -1,10 +1,12 @@
 """Activations: values against their formulas in float64, dtypes, NaN, infinities, lookup."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
+import cyconv
 from cyconv import activations
 
 X = [-30.0, -3.5, -3.0, -1.0, -0.75, -0.5, -0.1, 0.0, 0.1, 0.5, 1.0, 2.5, 3.0, 6.0, 7.5, 30.0]
@@ -90,6 +92,18 @@ def test_apply_to_what_cannot_be_overwritten():
     assert activations.apply(activations.softmax, x).shape == (4, 6)
     assert activations.apply(lambda v: v.astype(np.float64) * 2, x).dtype == np.float32
     assert activations.apply(activations.relu, x.T) is not x
+
+
+def test_a_callable_without_a_hash():
+    @dataclasses.dataclass  # defines __eq__, and so no __hash__
+    class Scale:
+        by: float
+
+        def __call__(self, x):
+            return x * self.by
+
+    kernel = np.ones((1, 1, 1))
+    assert cyconv.ops.conv(np.ones((1, 2, 1)), kernel, activation=Scale(3.0)).tolist() == [[[3.0], [3.0]]]
 
 
 def test_gelu_is_as_good_as_erfc_in_both_tails():
