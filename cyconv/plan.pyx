@@ -158,7 +158,8 @@ cdef class Plan:
         last = pointwise if self._separable else geometry
         self._set_shapes(geometry.input_shape, last.output_shape, geometry.channels_first)
         g = geometry
-        depthwise = op != "conv"
+        # A dense layer whose groups have one channel is a depthwise one.
+        depthwise = op != "conv" or g.groups == g.channels > 1 and g.filters < g.groups * max(2, self._kernels.lanes)
         loads = g.channels_first and g.channels > 1
         if depthwise:
             loads = loads or g.filters != g.channels or g.filters < self._kernels.lanes
@@ -213,14 +214,16 @@ cdef class Plan:
         c.channels = g.channels
         c.out_height, c.out_width = g.output_size
         c.filters = g.filters
-        c.groups = g.groups
         c.window_h, c.window_w = g.window
         c.stride_h, c.stride_w = g.strides
         c.dilation_h, c.dilation_w = g.dilation_rate
         (c.top, _), (c.left, _) = g.pads
         c.multiplier = g.filters // g.channels if depthwise else 1
         chosen = schedule.blocking(g, depthwise, self.dtype.itemsize, self._kernels.lanes,
-                                   [self._kernels.pixels[i] for i in range(5)], loads, stores)
+                                   [self._kernels.pixels[i] for i in range(5)], loads, stores,
+                                   bool(self._kernels.spreads))
+        c.spread = chosen["spread"]
+        c.groups = 1 if c.spread else g.groups
         c.vectors = chosen["vectors"]
         c.blocks = chosen["blocks"]
         c.block_pixels = chosen["block_pixels"]
@@ -257,7 +260,7 @@ cdef class Plan:
         """What tasks divide: output pixels and blocks of filters."""
         cdef Conv* c = &self._second if self._separable else &self._conv
         pixels = self.geometry.batch * self._conv.out_height * self._conv.out_width
-        return pixels, c.blocks * (self.geometry.groups if self.op == "conv" else 1)
+        return pixels, c.blocks * (1 if self._run == self._kernels.depthwise else c.groups)
 
     @property
     def output_shape(self):
@@ -319,7 +322,7 @@ cdef class Plan:
         """Bytes of packed weights, and of all that a call of one thread touches."""
         cdef size_t item = self.dtype.itemsize, second = 0
         cdef Py_ssize_t taps = self._conv.window_h * self._conv.window_w
-        if self.op == "conv":
+        if self._run == self._kernels.conv:
             self._first_bytes = _round(self._dense_size(&self._conv) * item)
         else:
             self._first_bytes = _round(self._conv.blocks * (taps + 1) * self._kernels.lanes * item)
@@ -334,7 +337,7 @@ cdef class Plan:
     cdef size_t _dense_size(self, const Conv* c):
         cdef Py_ssize_t lanes = self._kernels.lanes
         cdef Py_ssize_t vectors = (c.filters // c.groups + lanes - 1) // lanes
-        return c.groups * vectors * lanes * (c.window_h * c.window_w * (c.channels // c.groups) + 1)
+        return c.groups * vectors * lanes * (c.window_h * c.window_w * (c.spread or c.channels // c.groups) + 1)
 
     def __call__(self, inputs, out=None):
         """Return the convolution of an array, or None where it is not an array of this plan's shape and dtype.

@@ -62,7 +62,14 @@ def collides(channels: int, itemsize: int) -> bool:
 
 
 def blocking(
-    g: Geometry, depthwise: bool, itemsize: int, lanes: int, tile_pixels: list[int], loads: bool, stores: bool
+    g: Geometry,
+    depthwise: bool,
+    itemsize: int,
+    lanes: int,
+    tile_pixels: list[int],
+    loads: bool,
+    stores: bool,
+    spreads: bool,
 ) -> dict[str, int]:
     """Return the schedule fields of a kernel's ``Conv`` struct that do not depend on the number of threads.
 
@@ -76,6 +83,8 @@ def blocking(
         Whether a block may have to be loaded to scratch (for padding, or channels that are not contiguous).
     stores : bool
         Whether outputs go through scratch (other channels' outputs lie between them).
+    spreads : bool
+        Whether the kernels have tiles of groups that share a vector.
     """
     (out_h, out_w), (kh, kw) = g.output_size, g.window
     (sh, sw), (dh, dw) = g.strides, g.dilation_rate
@@ -108,14 +117,18 @@ def blocking(
             block_columns //= 2
         block_columns = -(-out_w // -(-out_w // block_columns))  # as few pieces, of equal size
         block_pixels, whole = block_columns, False
+    spread = 0
     if depthwise:
         vectors = 1
         blocks = -(-g.filters // lanes)
         stored = max(g.filters, lanes)
     else:
-        filters = g.filters // g.groups
-        reduction = kh * kw * (g.channels // g.groups)
-        vectors = tile_vectors(filters, min(block_pixels, out_h * out_w), reduction, lanes, tile_pixels)
+        filters, depth = g.filters // g.groups, g.channels // g.groups
+        if spreads and filters == depth and 1 < depth < lanes <= g.filters and lanes % depth == 0:
+            spread, filters = depth, g.filters
+        reduction = kh * kw * depth
+        pixels = min(block_pixels, out_h * out_w)
+        vectors = 1 if spread else tile_vectors(filters, pixels, reduction, lanes, tile_pixels)
         blocks = -(-filters // (vectors * lanes))
         stored = vectors * lanes
     load_pixels = rows(block_rows)[0] * columns(block_columns)[0] if loads else 0
@@ -127,6 +140,7 @@ def blocking(
     parts = {name: -(-size // 64) * 64 for name, size in parts.items()}
     return {
         "vectors": vectors,
+        "spread": spread,
         "blocks": blocks,
         "block_pixels": block_pixels,
         "whole_rows": whole,

@@ -246,9 +246,11 @@ def cases(draw, op=None, dtypes=DTYPES, orders=tuple(ORDERS), batches=(1, 2, 3, 
     channels = draw(st.sampled_from(CHANNELS))
     filters = draw(st.sampled_from(CHANNELS))
     if op == "conv":
-        groups = draw(st.sampled_from([1, 1, 1, 2, 3, 4]))
+        groups = draw(st.sampled_from([1, 1, 1, 2, 3, 4, 8]))
         if groups > 1:
             channels, filters = (groups * draw(st.sampled_from(FEW_CHANNELS)) for _ in "cf")
+            if draw(st.booleans()):
+                filters = channels
         kernels = [(*window, channels // groups, filters)]
     elif op == "pointwise_conv":
         kernels = [draw(st.sampled_from([(channels, filters), (*window, channels, filters)]))]

@@ -70,6 +70,38 @@ class TestTiles:
                     check(make(op, shape, *kernel, dtype=dtype, **same(op), data_format="channels_first"))
 
 
+@pytest.mark.usefixtures("isa")
+@dtypes
+class TestGroups:
+    """Groups of a few channels: those that share a vector, those of one channel, and those that fit neither path."""
+
+    @pytest.mark.parametrize("channels", [2, 4, 6, 8, 12, 16, 20, 24, 32, 40, 72])
+    @pytest.mark.parametrize("depth", [1, 2, 4, 8])
+    def test_depth(self, dtype, depth, channels):
+        if channels % depth:
+            channels *= depth
+        for multiplier in (1, 2, 9):
+            for width in (1, 7, 9, 25):
+                kernel = (3, 3, depth, channels * multiplier)
+                check(make("conv", (1, 3, width, channels), kernel, dtype=dtype, padding="same"))
+
+    @pytest.mark.parametrize("depth", [1, 2, 4, 8])
+    @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+    def test_strides_and_dilations(self, dtype, depth, data_format):
+        for channels in (16, 40):
+            shape = (2, channels, 9, 21) if data_format == "channels_first" else (2, 9, 21, channels)
+            for padding in ("valid", "same", ((3, 0), (0, 2))):
+                for strides, dilation_rate in ((1, 1), (2, 1), ((1, 3), (2, 1)), (1, (1, 3))):
+                    options = {"strides": strides, "padding": padding, "dilation_rate": dilation_rate}
+                    options["data_format"] = data_format
+                    check(make("conv", shape, (2, 3, depth, channels), dtype=dtype, **options))
+
+    def test_1d(self, dtype):
+        for depth in (1, 2, 4, 8):
+            for window in (1, 3, 10):
+                check(make("conv", (2, 40, 24), (window, depth, 24), dtype=dtype, padding="causal"))
+
+
 def same(op):
     return {} if op == "pointwise_conv" else {"padding": "same"}
 

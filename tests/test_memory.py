@@ -54,6 +54,10 @@ def tails():
         yield "conv", (1, n + 2, 1), [(3, 1, 1)], {}
         yield "conv", (2, 3, n + 6, 2), [(2, 4, 2, 4)], {"strides": 2, "dilation_rate": (1, 2)}
         yield "conv", (1, 4, 9, 2 * n), [(3, 3, n, 6)], {"padding": "same"}
+        yield "conv", (1, 4, n + 2, 20), [(3, 3, 2, 20)], {"padding": "same"}
+        yield "conv", (1, 3, n + 2, 20), [(3, 3, 4, 20)], {}
+        yield "conv", (1, 3, 5, 2 * n), [(3, 3, 2, 2 * n)], {}
+        yield "conv", (1, 3, 5, n), [(3, 3, 1, 2 * n)], {}
         yield "depthwise_conv", (1, 3, n + 2, 17), [(3, 3, 17, 1)], {}
         yield "depthwise_conv", (1, 3, n + 2, 4), [(3, 3, 4, 1)], {}
         yield "depthwise_conv", (1, 3, n + 4, 8), [(3, 3, 8, 1)], {"strides": 3, "padding": "same"}

@@ -22,6 +22,9 @@ PATHS = {
     "conv, one of each": ("conv", (2, 7, 9, 1), [(2, 3, 1, 1)], {"padding": 2}),
     "conv strided": ("conv", (1, 9, 21, 4), [(3, 3, 4, 17)], {"padding": "same", "strides": (2, 3)}),
     "conv dilated": ("conv", (1, 9, 21, 4), [(3, 3, 4, 17)], {"padding": "same", "dilation_rate": (2, 3)}),
+    "conv, groups of two channels": ("conv", (1, 7, 12, 20), [(3, 3, 2, 20)], {"padding": "same"}),
+    "conv, groups of four channels": ("conv", (1, 7, 12, 20), [(3, 3, 4, 20)], {"padding": "same", "strides": 2}),
+    "conv, groups of one channel": ("conv", (1, 7, 12, 9), [(3, 3, 1, 18)], {"padding": "same"}),
     "conv grouped": ("conv", (1, 7, 12, 15), [(3, 3, 5, 27)], {"padding": 1}),
     "conv, channels first": (
         "conv",

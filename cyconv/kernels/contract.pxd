@@ -12,6 +12,7 @@ cdef struct Conv:
     # The schedule (schedule.py): how work is cut up; nothing here changes a single bit of the result.
     Py_ssize_t vectors                    # of filters in a register tile
     Py_ssize_t blocks                     # filter blocks of one group (dense), channel vectors (depthwise)
+    Py_ssize_t spread                     # dense: channels (and filters) of each group that shares a vector; else 0
     Py_ssize_t block_pixels               # output pixels worked on together
     Py_ssize_t whole_rows                 # a block holds whole rows; else a piece of one row
     Py_ssize_t split_rows, split_columns  # loaded rows (columns) are kept tap by tap: wide strides and dilations
@@ -37,6 +38,7 @@ cdef struct Kernels:
     size_t conv_bytes                     # sizeof(Conv): plans and kernels of different builds do not mix
     int lanes
     int real_bytes
+    int spreads                           # whether groups can share a vector
     int pixels[5]                         # pixels[v]: of the tile that is v vectors wide, 0: there is none
     run_t conv
     run_t depthwise

@@ -6,6 +6,9 @@
 #   filter block     its packed weights [bias][taps][channels][vectors * lanes]        (streamed, prefetched)
 #   tile             MR pixels x NV vectors of sums                                    (registers)
 #   taps, channels   one broadcast a pixel, one load a vector, MR * NV multiply-adds
+#
+# Groups of 2, 4 or 8 channels and as many filters share a vector: for each pixel one load of their channels, and for
+# each channel of a group a shuffle, that gives it to all lanes of its group, and one multiply-add.
 
 cdef struct Taps:
     # A reduction as the tile sees it: window_h x window_w runs of `run` contiguous inputs.
@@ -21,11 +24,22 @@ cdef inline vec activate(vec v, int activation, REAL slope) noexcept nogil:
     v = vnonneg(v)
     return vatmost(v, 6) if activation == 2 else v
 
-cdef inline void tiles(int MR, int NV, const Taps* t, const REAL* x, const Py_ssize_t* offsets, const REAL* weights,
-                       REAL* y, Py_ssize_t count) noexcept nogil:
-    """`count` tiles of MR pixels x NV vectors, one after the other; pixel i starts at x + offsets[i]."""
+cdef void store_parts(const REAL* src, Py_ssize_t stored, Py_ssize_t pixels, REAL* y, Py_ssize_t pitch) noexcept nogil:
+    """The first `stored` lanes of a vector for each pixel. Inside the tile, this would keep its loops from unrolling."""
+    cdef Py_ssize_t i, k
+    for i in range(pixels):
+        for k in range(stored):
+            y[k] = src[k]
+        src += LANES
+        y += pitch
+
+cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
+                       const REAL* weights, REAL* y, Py_ssize_t count) noexcept nogil:
+    """`count` tiles of MR pixels x NV vectors, one after the other; pixel i starts at x + offsets[i].
+    SPREAD: channels, and filters, of each of the groups that share a vector; 0: all lanes are of one group."""
+    cdef vec parts[12]
     cdef vec acc[12][4]
-    cdef vec wv[4]
+    cdef vec wv[8]
     cdef vec xv
     cdef const REAL* p[12]
     cdef const REAL* w
@@ -48,6 +62,18 @@ cdef inline void tiles(int MR, int NV, const Taps* t, const REAL* x, const Py_ss
         for kh in range(window_h):
             for kw in range(window_w):
                 at = kh * step_h + kw * step_w          # the same for every pixel: one index, no pointer moves
+                if SPREAD:
+                    k = at
+                    while k < at + run:
+                        for j in range(SPREAD):
+                            wv[j] = vload(w + j * LANES)
+                        for i in range(MR):
+                            xv = vload(p[i] + k)
+                            for j in range(SPREAD):
+                                acc[i][0] += vspread(xv, SPREAD, j) * wv[j]
+                        w += SPREAD * LANES
+                        k += LANES
+                    continue
                 for k in range(at, at + run):
                     vprefetch(w + PREFETCH)
                     if NV * LANES * sizeof(REAL) > 64:
@@ -67,59 +93,79 @@ cdef inline void tiles(int MR, int NV, const Taps* t, const REAL* x, const Py_ss
             for j in range(NV - 1):
                 vstore(y + j * LANES, acc[i][j])
             if tail:
-                vstore_part(y + (NV - 1) * LANES, acc[i][NV - 1], tail)
+                parts[i] = acc[i][NV - 1]
             else:
                 vstore(y + (NV - 1) * LANES, acc[i][NV - 1])
             y += pitch
+        if tail:
+            store_parts(<const REAL*>parts, tail, MR, y - MR * pitch + (NV - 1) * LANES, pitch)
         offsets += MR
 
 cdef void run_tiles(int mr, int nv, const Taps* t, const REAL* x, const Py_ssize_t* offsets, const REAL* w,
                     REAL* y, Py_ssize_t n) noexcept nogil:
     """The menu: the tiles that exist. A shape beyond the registers of the target is not compiled."""
     if nv == 1:
-        if mr == 1: tiles(1, 1, t, x, offsets, w, y, n)
-        elif mr == 2: tiles(2, 1, t, x, offsets, w, y, n)
-        elif mr == 3: tiles(3, 1, t, x, offsets, w, y, n)
-        elif mr == 4: tiles(4, 1, t, x, offsets, w, y, n)
-        elif mr == 5: tiles(5, 1, t, x, offsets, w, y, n)
-        elif mr == 6: tiles(6, 1, t, x, offsets, w, y, n)
-        elif mr == 7: tiles(7, 1, t, x, offsets, w, y, n)
-        elif mr == 8: tiles(8, 1, t, x, offsets, w, y, n)
-        elif mr == 9: tiles(9, 1, t, x, offsets, w, y, n)
-        elif mr == 10: tiles(10, 1, t, x, offsets, w, y, n)
-        elif mr == 11: tiles(11, 1, t, x, offsets, w, y, n)
-        elif mr == 12: tiles(12, 1, t, x, offsets, w, y, n)
+        if mr == 1: tiles(1, 1, 0, t, x, offsets, w, y, n)
+        elif mr == 2: tiles(2, 1, 0, t, x, offsets, w, y, n)
+        elif mr == 3: tiles(3, 1, 0, t, x, offsets, w, y, n)
+        elif mr == 4: tiles(4, 1, 0, t, x, offsets, w, y, n)
+        elif mr == 5: tiles(5, 1, 0, t, x, offsets, w, y, n)
+        elif mr == 6: tiles(6, 1, 0, t, x, offsets, w, y, n)
+        elif mr == 7: tiles(7, 1, 0, t, x, offsets, w, y, n)
+        elif mr == 8: tiles(8, 1, 0, t, x, offsets, w, y, n)
+        elif mr == 9: tiles(9, 1, 0, t, x, offsets, w, y, n)
+        elif mr == 10: tiles(10, 1, 0, t, x, offsets, w, y, n)
+        elif mr == 11: tiles(11, 1, 0, t, x, offsets, w, y, n)
+        elif mr == 12: tiles(12, 1, 0, t, x, offsets, w, y, n)
     elif nv == 2:
-        if mr == 1: tiles(1, 2, t, x, offsets, w, y, n)
-        elif mr == 2: tiles(2, 2, t, x, offsets, w, y, n)
-        elif mr == 3: tiles(3, 2, t, x, offsets, w, y, n)
-        elif mr == 4: tiles(4, 2, t, x, offsets, w, y, n)
-        elif mr == 5: tiles(5, 2, t, x, offsets, w, y, n)
-        elif mr == 6: tiles(6, 2, t, x, offsets, w, y, n)
+        if mr == 1: tiles(1, 2, 0, t, x, offsets, w, y, n)
+        elif mr == 2: tiles(2, 2, 0, t, x, offsets, w, y, n)
+        elif mr == 3: tiles(3, 2, 0, t, x, offsets, w, y, n)
+        elif mr == 4: tiles(4, 2, 0, t, x, offsets, w, y, n)
+        elif mr == 5: tiles(5, 2, 0, t, x, offsets, w, y, n)
+        elif mr == 6: tiles(6, 2, 0, t, x, offsets, w, y, n)
         elif REGISTERS == 32:
-            if mr == 7: tiles(7, 2, t, x, offsets, w, y, n)
-            elif mr == 8: tiles(8, 2, t, x, offsets, w, y, n)
-            elif mr == 9: tiles(9, 2, t, x, offsets, w, y, n)
-            elif mr == 10: tiles(10, 2, t, x, offsets, w, y, n)
-            elif mr == 11: tiles(11, 2, t, x, offsets, w, y, n)
-            elif mr == 12: tiles(12, 2, t, x, offsets, w, y, n)
+            if mr == 7: tiles(7, 2, 0, t, x, offsets, w, y, n)
+            elif mr == 8: tiles(8, 2, 0, t, x, offsets, w, y, n)
+            elif mr == 9: tiles(9, 2, 0, t, x, offsets, w, y, n)
+            elif mr == 10: tiles(10, 2, 0, t, x, offsets, w, y, n)
+            elif mr == 11: tiles(11, 2, 0, t, x, offsets, w, y, n)
+            elif mr == 12: tiles(12, 2, 0, t, x, offsets, w, y, n)
     elif nv == 3:
-        if mr == 1: tiles(1, 3, t, x, offsets, w, y, n)
-        elif mr == 2: tiles(2, 3, t, x, offsets, w, y, n)
-        elif mr == 3: tiles(3, 3, t, x, offsets, w, y, n)
-        elif mr == 4: tiles(4, 3, t, x, offsets, w, y, n)
+        if mr == 1: tiles(1, 3, 0, t, x, offsets, w, y, n)
+        elif mr == 2: tiles(2, 3, 0, t, x, offsets, w, y, n)
+        elif mr == 3: tiles(3, 3, 0, t, x, offsets, w, y, n)
+        elif mr == 4: tiles(4, 3, 0, t, x, offsets, w, y, n)
         elif REGISTERS == 32:
-            if mr == 5: tiles(5, 3, t, x, offsets, w, y, n)
-            elif mr == 6: tiles(6, 3, t, x, offsets, w, y, n)
-            elif mr == 7: tiles(7, 3, t, x, offsets, w, y, n)
-            elif mr == 8: tiles(8, 3, t, x, offsets, w, y, n)
+            if mr == 5: tiles(5, 3, 0, t, x, offsets, w, y, n)
+            elif mr == 6: tiles(6, 3, 0, t, x, offsets, w, y, n)
+            elif mr == 7: tiles(7, 3, 0, t, x, offsets, w, y, n)
+            elif mr == 8: tiles(8, 3, 0, t, x, offsets, w, y, n)
     elif nv == 4 and REGISTERS == 32:
-        if mr == 1: tiles(1, 4, t, x, offsets, w, y, n)
-        elif mr == 2: tiles(2, 4, t, x, offsets, w, y, n)
-        elif mr == 3: tiles(3, 4, t, x, offsets, w, y, n)
-        elif mr == 4: tiles(4, 4, t, x, offsets, w, y, n)
-        elif mr == 5: tiles(5, 4, t, x, offsets, w, y, n)
-        elif mr == 6: tiles(6, 4, t, x, offsets, w, y, n)
+        if mr == 1: tiles(1, 4, 0, t, x, offsets, w, y, n)
+        elif mr == 2: tiles(2, 4, 0, t, x, offsets, w, y, n)
+        elif mr == 3: tiles(3, 4, 0, t, x, offsets, w, y, n)
+        elif mr == 4: tiles(4, 4, 0, t, x, offsets, w, y, n)
+        elif mr == 5: tiles(5, 4, 0, t, x, offsets, w, y, n)
+        elif mr == 6: tiles(6, 4, 0, t, x, offsets, w, y, n)
+
+cdef inline void spread_tiles(int SPREAD, int mr, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
+                              const REAL* w, REAL* y, Py_ssize_t n) noexcept nogil:
+    if mr == 1: tiles(1, 1, SPREAD, t, x, offsets, w, y, n)
+    elif mr == 2: tiles(2, 1, SPREAD, t, x, offsets, w, y, n)
+    elif mr == 3: tiles(3, 1, SPREAD, t, x, offsets, w, y, n)
+    elif mr == 4: tiles(4, 1, SPREAD, t, x, offsets, w, y, n)
+    elif mr == 5: tiles(5, 1, SPREAD, t, x, offsets, w, y, n)
+    elif mr == 6: tiles(6, 1, SPREAD, t, x, offsets, w, y, n)
+    elif mr == 7: tiles(7, 1, SPREAD, t, x, offsets, w, y, n)
+    elif mr == 8: tiles(8, 1, SPREAD, t, x, offsets, w, y, n)
+
+cdef void run_spread_tiles(Py_ssize_t spread, int mr, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
+                           const REAL* w, REAL* y, Py_ssize_t n) noexcept nogil:
+    """The menu where groups share a vector."""
+    if SPREADS and LANES > 2 and spread == 2: spread_tiles(2, mr, t, x, offsets, w, y, n)
+    elif SPREADS and LANES > 4 and spread == 4: spread_tiles(4, mr, t, x, offsets, w, y, n)
+    elif SPREADS and LANES > 8 and spread == 8: spread_tiles(8, mr, t, x, offsets, w, y, n)
 
 cdef inline int tile_pixels(int vectors) noexcept nogil:
     """Most pixels of a tile that is `vectors` wide."""
@@ -137,7 +183,7 @@ cdef inline Py_ssize_t block_filters(const Conv* c, Py_ssize_t b, Py_ssize_t* wi
     return max(0, min(first, filters - width[0] * LANES))
 
 cdef inline Py_ssize_t reduction(const Conv* c) noexcept nogil:
-    return c.window_h * c.window_w * (c.channels // c.groups)
+    return c.window_h * c.window_w * (c.spread if c.spread else c.channels // c.groups)
 
 cdef void pack_conv(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
     """packed[group][block][1 + reduction][vectors * lanes] <- bias, then kernel (reduction, filters)."""
@@ -163,8 +209,9 @@ cdef void pack_conv(const Conv* c, const void* kernel, const void* bias, void* p
 cdef void multiply(const Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0, Py_ssize_t b1,
                    const REAL* weights, REAL* y, Py_ssize_t* offsets, REAL* out) noexcept nogil:
     """Output pixels [p0, p1) of one image, filter blocks [b0, b1) counted over all groups."""
-    cdef Py_ssize_t count = p1 - p0, K = reduction(v), filters = v.filters // v.groups, group = v.channels // v.groups
-    cdef Py_ssize_t full = v.vectors * LANES, last, stored, i, b, g, first, width, row, column, n, mr, more, f, at, step
+    cdef Py_ssize_t count = p1 - p0, K = reduction(v), filters = v.filters // v.groups, full = v.vectors * LANES
+    cdef Py_ssize_t group = LANES if v.spread else v.channels // v.groups      # channels that a tile reads
+    cdef Py_ssize_t last, stored, i, b, g, first, width, row, column, n, mr, more, most, f, at, step
     cdef Taps t
     cdef const REAL* w
     cdef const REAL* src
@@ -206,14 +253,21 @@ cdef void multiply(const Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1, P
             dst = out
             t.pitch = width * LANES
             t.tail = 0
-        src = x + g * group
+        src = x + (first if v.spread else g * group)
         # As many tiles as needed, as equal as possible: `more` of mr + 1 pixels, then the others of mr.
-        n = (count + tile_pixels(<int>width) - 1) // tile_pixels(<int>width)
+        most = 8 if v.spread else tile_pixels(<int>width)
+        n = (count + most - 1) // most
         mr = count // n
         more = count % n
-        if more:
-            run_tiles(<int>mr + 1, <int>width, &t, src, offsets, w, dst, more)
-        run_tiles(<int>mr, <int>width, &t, src, offsets + more * (mr + 1), w, dst + more * (mr + 1) * t.pitch, n - more)
+        at = more * (mr + 1)
+        if v.spread:
+            if more:
+                run_spread_tiles(v.spread, <int>mr + 1, &t, src, offsets, w, dst, more)
+            run_spread_tiles(v.spread, <int>mr, &t, src, offsets + at, w, dst + at * t.pitch, n - more)
+        else:
+            if more:
+                run_tiles(<int>mr + 1, <int>width, &t, src, offsets, w, dst, more)
+            run_tiles(<int>mr, <int>width, &t, src, offsets + at, w, dst + at * t.pitch, n - more)
         if v.yf != 1:
             scatter(v, out, t.pitch, p0, count, f, stored, y)
 

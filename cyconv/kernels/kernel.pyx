@@ -14,11 +14,11 @@ from cyconv.kernels.contract cimport Conv, Kernels
 cdef extern from "simd.h" nogil:
     ctypedef float REAL
     ctypedef float vec
-    const int LANES, REGISTERS
+    const int LANES, REGISTERS, SPREADS
     vec vload(const REAL*) noexcept
     void vstore(REAL*, vec) noexcept
-    void vstore_part(REAL*, vec, Py_ssize_t) noexcept
     vec vset(REAL) noexcept
+    vec vspread(vec, int, int) noexcept
     vec vnonneg(vec) noexcept
     vec vatmost(vec, REAL) noexcept
     vec vleak(vec, REAL) noexcept
@@ -42,6 +42,7 @@ cdef Kernels table
 table.conv_bytes = sizeof(Conv)
 table.lanes = LANES
 table.real_bytes = sizeof(REAL)
+table.spreads = SPREADS
 table.conv = run_conv
 table.depthwise = run_depthwise
 table.separable = run_separable

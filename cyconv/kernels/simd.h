@@ -34,13 +34,11 @@
 /* Cython marks its own inline functions with this: a tile called with literal sizes becomes a loop of its own. */
 #undef CYTHON_INLINE
 #define CYTHON_INLINE inline __attribute__((always_inline))
-#define CYCONV_APART static __attribute__((noinline))
 #define vprefetch(p) __builtin_prefetch(p)
 /* Says that the integer n may have changed, so that what is computed from it is not kept, but computed again. */
 #define vrenew(n) __asm__("" : "+r"(n))
 #else
 #define CYCONV_INLINE static inline
-#define CYCONV_APART static
 #define vprefetch(p) ((void)(p))
 #define vrenew(n) ((void)(n))
 #endif
@@ -75,6 +73,45 @@ CYCONV_INLINE vec vpick(vmask m, vec a, vec b) { return (vec)(((vmask)a & m) | (
 CYCONV_INLINE vec vatmost(vec v, REAL top) { return vpick((vmask)(v > vset(top)), vset(top), v); }
 CYCONV_INLINE vec vleak(vec v, REAL slope) { return vpick((vmask)(v < (vec){0}), v * vset(slope), v); }
 
+#ifdef __has_builtin
+#if __has_builtin(__builtin_shufflevector)
+#define SPREADS 1
+#endif
+#endif
+
+#endif
+
+#ifdef SPREADS
+/* Lane k of every n lanes, in all of these n; n and k are literals. */
+#define LANE(l, n, k) ((l) / (n) * (n) + (k))
+#define LANES_2(l, n, k) LANE(l, n, k), LANE(l + 1, n, k)
+#define LANES_4(l, n, k) LANES_2(l, n, k), LANES_2(l + 2, n, k)
+#define LANES_8(l, n, k) LANES_4(l, n, k), LANES_4(l + 4, n, k)
+#define LANES_16(l, n, k) LANES_8(l, n, k), LANES_8(l + 8, n, k)
+#if LANES == 16
+#define SPREAD(n, k) case 16 * n + k: return __builtin_shufflevector(v, v, LANES_16(0, n, k));
+#elif LANES == 8
+#define SPREAD(n, k) case 16 * n + k: return __builtin_shufflevector(v, v, LANES_8(0, n, k));
+#elif LANES == 4
+#define SPREAD(n, k) case 16 * n + k: return __builtin_shufflevector(v, v, LANES_4(0, n, k));
+#else
+#define SPREAD(n, k) case 16 * n + k: return __builtin_shufflevector(v, v, LANES_2(0, n, k));
+#endif
+CYCONV_INLINE vec vspread(vec v, int n, int k) {
+    switch (16 * n + k) {
+        SPREAD(2, 0) SPREAD(2, 1)
+#if LANES > 4
+        SPREAD(4, 0) SPREAD(4, 1) SPREAD(4, 2) SPREAD(4, 3)
+#endif
+#if LANES > 8
+        SPREAD(8, 0) SPREAD(8, 1) SPREAD(8, 2) SPREAD(8, 3) SPREAD(8, 4) SPREAD(8, 5) SPREAD(8, 6) SPREAD(8, 7)
+#endif
+    }
+    return v;
+}
+#else
+#define SPREADS 0
+#define vspread(v, n, k) (v)
 #endif
 
 /* The integer, which is one more from now on; of the threads that ask, each gets another. */
@@ -113,13 +150,6 @@ CYCONV_INLINE uint64_t vflush(void) {
     uint64_t word = vcontrol();
     vkeep(word | CYCONV_FLUSH);
     return word;
-}
-
-/* The first n lanes, 0 < n <= LANES. Never inline: a loop within a tile's loop would keep that from being unrolled. */
-CYCONV_APART void vstore_part(REAL *p, vec v, ptrdiff_t n) {
-    REAL lanes[LANES];
-    vstore(lanes, v);
-    for (ptrdiff_t i = 0; i < n; i++) p[i] = lanes[i];
 }
 
 #endif
