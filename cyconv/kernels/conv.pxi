@@ -25,7 +25,7 @@ cdef inline vec activate(vec v, int activation, REAL slope) noexcept nogil:
     return vatmost(v, 6) if activation == 2 else v
 
 cdef void store_parts(const REAL* src, Py_ssize_t stored, Py_ssize_t pixels, REAL* y, Py_ssize_t pitch) noexcept nogil:
-    """The first `stored` lanes of a vector for each pixel. Inside the tile, this would keep its loops from unrolling."""
+    """The first `stored` lanes of a vector for each pixel. In the tile, this would keep its loops from unrolling."""
     cdef Py_ssize_t i, k
     for i in range(pixels):
         for k in range(stored):
