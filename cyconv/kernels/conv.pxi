@@ -42,6 +42,7 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
     cdef vec wv[8]
     cdef vec xv
     cdef const REAL* p[12]
+    cdef const REAL* r[12]
     cdef const REAL* w
     cdef Py_ssize_t q, kh, kw, k, at
     cdef int i, j
@@ -74,21 +75,34 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
                         w += SPREAD * LANES
                         k += LANES
                     continue
-                for k in range(at, at + run):
+                for i in range(MR):
+                    r[i] = p[i] + at
+                    if MR > 6:
+                        vhold(r[i])                     # else some are kept in vector registers, and moved at every use
+                for k in range(run):
                     vprefetch(w + PREFETCH)
                     if NV * LANES * sizeof(REAL) > 64:
                         vprefetch(w + PREFETCH + 64 // sizeof(REAL))
                     for j in range(NV):
                         wv[j] = vload(w + j * LANES)
                     for i in range(MR):
-                        xv = vset(p[i][k])
+                        xv = vset(r[i][k])
                         for j in range(NV):
                             acc[i][j] += xv * wv[j]
                     w += NV * LANES
-        if activation:
+        # A loop for each activation: loops with branches in them are unrolled too late for sums to stay in registers.
+        if activation == 1:
             for i in range(MR):
                 for j in range(NV):
-                    acc[i][j] = activate(acc[i][j], activation, slope)
+                    acc[i][j] = vnonneg(acc[i][j])
+        elif activation == 2:
+            for i in range(MR):
+                for j in range(NV):
+                    acc[i][j] = vatmost(vnonneg(acc[i][j]), 6)
+        elif activation == 3:
+            for i in range(MR):
+                for j in range(NV):
+                    acc[i][j] = vleak(acc[i][j], slope)
         for i in range(MR):
             for j in range(NV - 1):
                 vstore(y + j * LANES, acc[i][j])
@@ -172,7 +186,7 @@ cdef inline int tile_pixels(int vectors) noexcept nogil:
     if vectors == 1:
         return 12
     if REGISTERS == 32:
-        return 12 if vectors == 2 else 8 if vectors == 3 else 6
+        return 8 if vectors == 2 else 8 if vectors == 3 else 6
     return 6 if vectors == 2 else 4 if vectors == 3 else 0
 
 cdef inline Py_ssize_t block_filters(const Conv* c, Py_ssize_t b, Py_ssize_t* width) noexcept nogil:
@@ -211,22 +225,23 @@ cdef void multiply(const Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1, P
     """Output pixels [p0, p1) of one image, filter blocks [b0, b1) counted over all groups."""
     cdef Py_ssize_t count = p1 - p0, K = reduction(v), filters = v.filters // v.groups, full = v.vectors * LANES
     cdef Py_ssize_t group = LANES if v.spread else v.channels // v.groups      # channels that a tile reads
-    cdef Py_ssize_t last, stored, i, b, g, first, width, row, column, n, mr, more, most, f, at, step
+    cdef Py_ssize_t last, stored, i, k, b, g, first, width, row, column, n, mr, more, most, f, at, step
     cdef Taps t
     cdef const REAL* w
     cdef const REAL* src
     cdef REAL* dst
     row = p0 // v.out_width
     column = p0 % v.out_width
-    at = (row * v.stride_h - v.top) * v.xh + (column * v.stride_w - v.left) * v.xw
     step = v.stride_w * v.xw
-    for i in range(count):
-        offsets[i] = at
-        at += step
-        column += 1
-        if column == v.out_width:
-            column = 0
-            at += v.stride_h * v.xh - v.out_width * step
+    i = 0
+    while i < count:               # row by row, so that the loop over a row is a vector loop
+        at = (row * v.stride_h - v.top) * v.xh + (column * v.stride_w - v.left) * v.xw
+        n = min(v.out_width - column, count - i)
+        for k in range(n):
+            offsets[i + k] = at + k * step
+        i += n
+        row += 1
+        column = 0
     t.window_h = v.window_h
     t.window_w = v.window_w
     t.step_h = v.dilation_h * v.xh

@@ -24,6 +24,7 @@ cdef extern from "simd.h" nogil:
     vec vleak(vec, REAL) noexcept
     void vprefetch(const REAL*) noexcept
     void vrenew(Py_ssize_t) noexcept
+    void vhold "vrenew" (const REAL*) noexcept
     Py_ssize_t vtake(Py_ssize_t*) noexcept
     uint64_t vflush() noexcept
     void vkeep(uint64_t) noexcept
