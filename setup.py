@@ -38,7 +38,10 @@ ISAS = {"baseline": []} if SCALAR else runpy.run_path("cyconv/kernels/isa.py")["
 COMMON = ["-O3", "-g0", "-fno-math-errno", "-fno-tree-slp-vectorize"]
 # The sums of a register tile stay in registers only where its loops over pixels and vectors are unrolled whole.
 UNROLL = {
-    "gcc": ["--param", "max-completely-peeled-insns=4000", "--param", "max-completely-peel-times=64"],
+    "gcc": [
+        f"--param={name}"
+        for name in ("max-completely-peeled-insns=8000", "max-completely-peel-times=64", "max-peel-branches=4000")
+    ],
     "clang": ["-mllvm", "-unroll-threshold=8000"],
 }
 

@@ -125,8 +125,8 @@ cdef class Plan:
     workspace_bytes : int
         Packed weights and the scratch of all threads: all the memory that calls use beside input and output.
     shares : dict
-        How a call of this Python thread is cut into tasks: "pixels" and "filter blocks" are each (how many, in how
-        many parts), "threads" is how many work on the tasks.
+        How a call of this Python thread is cut into tasks: "pixels" (or pairs of rows, where these stay together) and
+        "filter blocks" are each (how many, in how many parts), "threads" is how many work on the tasks.
     """
     cdef readonly object geometry, pointwise, dtype, op, activation
     cdef object _capsule, _weights, _out_shape
@@ -180,6 +180,7 @@ cdef class Plan:
             self._conv.yf = 1
             self._conv.yp = g.filters
             self._second.block_pixels = self._conv.block_pixels
+            self._second.unit = self._conv.unit
             # [depthwise scratch] [block of depthwise results] [pixel offsets] [outputs]
             size = self._second.scratch_bytes - self._second.offset_bytes
             if g.channels_first:
@@ -223,14 +224,14 @@ cdef class Plan:
                                    [self._kernels.pixels[i] for i in range(5)], loads, stores,
                                    bool(self._kernels.spreads))
         c.spread = chosen["spread"]
-        c.groups = 1 if c.spread else g.groups
+        c.groups = 1 if depthwise or c.spread else g.groups
         c.vectors = chosen["vectors"]
         c.blocks = chosen["blocks"]
         c.block_pixels = chosen["block_pixels"]
         c.whole_rows = chosen["whole_rows"]
         c.split_rows = chosen["split_rows"]
         c.split_columns = chosen["split_columns"]
-        c.fetch_ahead = chosen["fetch_ahead"]
+        c.unit = chosen["unit"]
         c.loaded_channels = chosen["loaded_channels"]
         c.load_bytes = chosen["load_bytes"]
         c.offset_bytes = chosen["offset_bytes"]
@@ -245,10 +246,11 @@ cdef class Plan:
         """Cut the work up for so many threads."""
         g = self.geometry
         last = self.pointwise if self._separable else g
-        pixels, blocks = self._extents()
+        units, unit, blocks = self._extents()
         flops = g.flops + (last.flops if self._separable else 0)
         inputs = g.batch * g.channels * g.size[0] * g.size[1] * self.dtype.itemsize
-        parts, filter_parts, threads = schedule.tasks(pixels, blocks, flops, self._packed_bytes, inputs, most)
+        parts, filter_parts, threads = schedule.tasks(
+            units, unit, blocks, flops, self._packed_bytes, inputs, self._run == self._kernels.depthwise, most)
         if self._separable:
             self._second.pixel_parts, self._second.filter_parts = parts, filter_parts
         else:
@@ -257,10 +259,9 @@ cdef class Plan:
         self._shared = most
 
     cdef _extents(self):
-        """What tasks divide: output pixels and blocks of filters."""
+        """What tasks divide: units of so many pixels, and blocks of filters."""
         cdef Conv* c = &self._second if self._separable else &self._conv
-        pixels = self.geometry.batch * self._conv.out_height * self._conv.out_width
-        return pixels, c.blocks * (1 if self._run == self._kernels.depthwise else c.groups)
+        return c.batch * ((c.out_height * c.out_width + c.unit - 1) // c.unit), c.unit, c.groups * c.blocks
 
     @property
     def output_shape(self):
@@ -271,8 +272,8 @@ cdef class Plan:
         if self._shared != threads():
             self._share(threads())
         cdef Conv* c = &self._second if self._separable else &self._conv
-        pixels, blocks = self._extents()
-        return {"pixels": (pixels, c.pixel_parts), "filter blocks": (blocks, c.filter_parts), "threads": self._workers}
+        units, _, blocks = self._extents()
+        return {"pixels": (units, c.pixel_parts), "filter blocks": (blocks, c.filter_parts), "threads": self._workers}
 
     @property
     def workspace_bytes(self):

@@ -6,7 +6,8 @@ A choice changes how long a result takes, never a bit of it.
 from __future__ import annotations
 
 import os
-from math import prod
+import sys
+from math import gcd
 
 from cyconv.geometry import Geometry
 
@@ -17,19 +18,20 @@ LEAST_PART_PIXELS = 48  # a few register tiles
 SERIAL_FLOPS = 100_000  # for each thread: a parallel region costs about 1 us
 
 
-def _second_level_cache() -> int:
-    """Bytes of one core's second-level cache."""
+def _cache(name: int, least: int) -> int:
+    """Return what glibc says of a core's caches (Python has no names for it), or what all processors at hand have."""
     try:
-        size = os.sysconf("SC_LEVEL2_CACHE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        size = 0
-    return size if size > 0 else 512 * 1024
+        return max(os.sysconf(name), least) if sys.platform == "linux" else least
+    except (OSError, ValueError):
+        return least
 
 
-CACHE_BYTES = _second_level_cache()
-NEAR_BYTES = 8 << 20  # of input and output, that a core's share of the last cache still has from the call before
+CACHE_BYTES = _cache(191, 512 * 1024)  # _SC_LEVEL2_CACHE_SIZE, of one core
+LEAST_ROWS = 8  # of a depthwise layer's output, to be cut between pairs of rows: tiles take two
 LINE_BYTES = 64  # of a cache
-FIRST_CACHE_BYTES = 32 * 1024  # of the first-level cache: all of the processors at hand have at least that
+WAYS = _cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the first-level cache holds
+WAY_BYTES = 4096  # addresses this far apart share a set
+TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 
 
 def tile_vectors(filters: int, pixels: int, reduction: int, lanes: int, tile_pixels: list[int]) -> int:
@@ -58,7 +60,7 @@ def collides(channels: int, itemsize: int) -> bool:
 
     Loaded to scratch, one cache line further apart, they do not.
     """
-    return channels * itemsize % (FIRST_CACHE_BYTES // 16) == 0
+    return WAY_BYTES // gcd(channels * itemsize, WAY_BYTES) * WAYS < TILE_LINES
 
 
 def blocking(
@@ -109,6 +111,8 @@ def blocking(
             and (block_rows + 1) * out_w <= MOST_BLOCK_PIXELS
         ):
             block_rows += 1
+        if depthwise and 2 < block_rows < out_h:
+            block_rows -= block_rows % 2  # tiles take two rows
         block_columns, block_pixels = out_w, block_rows * out_w
         whole = True
     else:
@@ -146,7 +150,7 @@ def blocking(
         "whole_rows": whole,
         "split_rows": rows(block_rows)[1],
         "split_columns": columns(block_columns)[1],
-        "fetch_ahead": depthwise and itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES,
+        "unit": 2 * out_w if depthwise and out_h >= LEAST_ROWS else 1,
         "loaded_channels": loaded,
         "load_bytes": parts["load_bytes"],
         "offset_bytes": parts["offset_bytes"],
@@ -155,24 +159,28 @@ def blocking(
 
 
 def tasks(
-    pixels: int, blocks: int, flops: int, weight_bytes: int, input_bytes: int, threads: int
+    units: int, unit: int, blocks: int, flops: int, weight_bytes: int, input_bytes: int, depthwise: bool, threads: int
 ) -> tuple[int, int, int]:
     """Return (pixel parts, filter parts, threads): how the output is shared by at most ``threads`` threads.
 
+    It is ``units`` times ``unit`` pixels and ``blocks`` blocks of filters.
+
     With much to do, each thread gets more parts than one, of which another that is done takes over what it can.
 
-    The model, for one thread: its share of the multiply-adds at 64 a cycle, rounded up to whole filter blocks, and the
-    weights and inputs that it has to read, at 8 bytes a cycle.
+    The model, for one thread: its share of the multiply-adds at 64 a cycle, rounded up to whole units of pixels and
+    filter blocks, and the weights and inputs that it has to read, at 8 bytes a cycle. In a depthwise layer these are
+    its share of them, either way; pixels are divided then if that makes no difference.
     """
     threads = max(1, min(threads, flops // SERIAL_FLOPS))
 
     def cycles(parts: tuple[int, int]) -> float:
         pixel_parts, filter_parts = parts
-        share = -(-pixels // pixel_parts) / max(pixels, 1) * -(-blocks // filter_parts) / max(blocks, 1)
-        return flops / 64 * share + weight_bytes / 8 / filter_parts + input_bytes / 8 / pixel_parts
+        share = -(-units // pixel_parts) / max(units, 1) * -(-blocks // filter_parts) / max(blocks, 1)
+        read = 0 if depthwise else weight_bytes / filter_parts + input_bytes / pixel_parts
+        return flops / 64 * share + read / 8
 
     choices = [
-        (p, threads // p) for p in range(1, threads + 1) if p <= max(pixels, 1) and threads // p <= max(blocks, 1)
+        (p, threads // p) for p in range(threads, 0, -1) if p <= max(units, 1) and threads // p <= max(blocks, 1)
     ]
     pixel_parts, filter_parts = min(choices, key=cycles, default=(1, 1))
     used = pixel_parts * filter_parts
@@ -181,5 +189,5 @@ def tasks(
         if filter_parts > pixel_parts:
             filter_parts *= max(1, min(more, blocks // filter_parts))
         else:
-            pixel_parts *= max(1, min(more, pixels // (pixel_parts * LEAST_PART_PIXELS)))
+            pixel_parts *= max(1, min(more, units * unit // (pixel_parts * LEAST_PART_PIXELS)))
     return pixel_parts, filter_parts, used

@@ -294,34 +294,13 @@ cdef void scatter(const Conv* v, const REAL* src, Py_ssize_t pitch, Py_ssize_t p
     else:
         transpose(src, pitch, 1, count, filters, y + p0 * v.yp + f * v.yf, v.yf)
 
-cdef inline Py_ssize_t block_end(const Conv* c, Py_ssize_t p, Py_ssize_t end) noexcept nogil:
-    """Where the block that starts at pixel p of an image ends."""
-    cdef Py_ssize_t stop = p + c.block_pixels
-    if c.whole_rows:
-        stop = (p // c.out_width) * c.out_width + c.block_pixels
-    else:
-        stop = min(stop, (p // c.out_width + 1) * c.out_width)
-    return min(stop, end)
-
-cdef void conv_task(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* _weights, REAL* y,
-                    char* scratch, Py_ssize_t task) noexcept nogil:
-    cdef Py_ssize_t image = c.out_height * c.out_width, all_pixels = c.batch * image, all_blocks = c.groups * c.blocks
-    cdef Py_ssize_t pp = task // c.filter_parts, fp = task % c.filter_parts
-    cdef Py_ssize_t p = pp * all_pixels // c.pixel_parts, end = (pp + 1) * all_pixels // c.pixel_parts
-    cdef Py_ssize_t b0 = fp * all_blocks // c.filter_parts, b1 = (fp + 1) * all_blocks // c.filter_parts
-    cdef Py_ssize_t n, p0, p1
+cdef void conv_block(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* _weights, REAL* y,
+                     char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
     cdef Conv v
-    cdef const REAL* src
-    while p < end:
-        n = p // image
-        p0 = p - n * image
-        p1 = block_end(c, p0, min(image, end - n * image))
-        src = view(c, &v, x + n * c.xn, p0, p1, <REAL*>scratch)
-        multiply(&v, src, p0, p1, b0, b1, weights, y + n * c.yn, <Py_ssize_t*>(scratch + c.load_bytes),
-                 <REAL*>(scratch + c.load_bytes + c.offset_bytes))
-        p += p1 - p0
+    cdef const REAL* src = view(c, &v, x, p0, p1, <REAL*>scratch)
+    multiply(&v, src, p0, p1, b0, b1, weights, y, <Py_ssize_t*>(scratch + c.load_bytes),
+             <REAL*>(scratch + c.load_bytes + c.offset_bytes))
 
-cdef void run_conv(const Conv* c, const Conv* second, const void* x, const void* weights, const void* second_weights,
+cdef void run_conv(const Conv* c, const Conv* _, const void* x, const void* weights, const void* second_weights,
                    void* y, char* scratch, int threads) noexcept nogil:
-    run(conv_task, c.pixel_parts * c.filter_parts, c.scratch_bytes, c, second, x, weights, second_weights, y,
-        scratch, threads)
+    run(conv_block, c, c, x, weights, second_weights, y, scratch, threads)

@@ -16,6 +16,7 @@ cdef extern from "simd.h" nogil:
     ctypedef float vec
     const int LANES, REGISTERS, SPREADS
     vec vload(const REAL*) noexcept
+    vec vfetch(const REAL*) noexcept
     void vstore(REAL*, vec) noexcept
     vec vset(REAL) noexcept
     vec vspread(vec, int, int) noexcept
@@ -32,6 +33,7 @@ cdef extern from "simd.h" nogil:
 cdef enum:
     PREFETCH = 512       # elements of packed weights ahead of the tile
     LINE = 64            # bytes of a cache line
+    GROUP = 512 // sizeof(vec)    # channel vectors of a depthwise row that are finished before the next ones
 
 include "tasks.pxi"
 include "rows.pxi"

@@ -37,6 +37,11 @@
 #define vprefetch(p) __builtin_prefetch(p)
 /* Says that the integer n may have changed, so that what is computed from it is not kept, but computed again. */
 #define vrenew(n) __asm__("" : "+r"(n))
+#if defined(__aarch64__)
+#define VECTOR_REGISTER "+w"
+#else
+#define VECTOR_REGISTER "+v"
+#endif
 #else
 #define CYCONV_INLINE static inline
 #define vprefetch(p) ((void)(p))
@@ -47,6 +52,7 @@
 
 typedef REAL vec;
 CYCONV_INLINE vec vload(const REAL *p) { return *p; }
+CYCONV_INLINE vec vfetch(const REAL *p) { return *p; }
 CYCONV_INLINE void vstore(REAL *p, vec v) { *p = v; }
 CYCONV_INLINE vec vset(REAL x) { return x; }
 CYCONV_INLINE vec vnonneg(vec v) { return v < 0 ? 0 : v; }
@@ -64,6 +70,12 @@ typedef int64_t vmask __attribute__((vector_size(LANES * REAL_BYTES)));
 #endif
 
 CYCONV_INLINE vec vload(const REAL *p) { return *(const vec *)p; }
+/* Loads once: else, where registers run short, the compiler reads memory again at every use. */
+CYCONV_INLINE vec vfetch(const REAL *p) {
+    vec v = *(const vec *)p;
+    __asm__("" : VECTOR_REGISTER(v));
+    return v;
+}
 CYCONV_INLINE void vstore(REAL *p, vec v) { *(vec *)p = v; }
 /* x - 0 folds to one broadcast; x + 0 would cost an addition, since -0 + 0 is 0. */
 CYCONV_INLINE vec vset(REAL x) { return x - (vec){0}; }

@@ -1,13 +1,47 @@
 # The tasks of one call, shared by its threads: the only parallel loop.
+#
+# Loop order, outermost first:
+#   thread           its own tasks, then what others have left
+#   task             a part of the output pixels x a part of the filter blocks
+#   pixel block      of one image: what the kernel is called for
 
-ctypedef void (*task_t)(const Conv*, const Conv*, const REAL*, const REAL*, const REAL*, REAL*, char*,
-                        Py_ssize_t) noexcept nogil
+# Output pixels [p0, p1) of one image and filter blocks [b0, b1), counted over all groups. The weights are, of the
+# separable, those of its two halves.
+ctypedef void (*block_t)(const Conv*, const Conv*, const REAL* x, const REAL* weights, const REAL* second_weights,
+                         REAL* y, char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0,
+                         Py_ssize_t b1) noexcept nogil
+
+cdef inline Py_ssize_t cut(const Conv* last, Py_ssize_t part) noexcept nogil:
+    """The first output pixel of a part, counted over all images."""
+    cdef Py_ssize_t image = last.out_height * last.out_width, units = (image + last.unit - 1) // last.unit
+    cdef Py_ssize_t u = part * last.batch * units // last.pixel_parts
+    return u // units * image + u % units * last.unit
+
+cdef inline Py_ssize_t block_end(const Conv* c, Py_ssize_t p, Py_ssize_t end) noexcept nogil:
+    """Where the block that starts at pixel p of an image ends."""
+    cdef Py_ssize_t row = p // c.out_width
+    if c.whole_rows:
+        return min(row * c.out_width + c.block_pixels, end)
+    return min(min(p + c.block_pixels, (row + 1) * c.out_width), end)
+
+cdef void run_task(block_t block, const Conv* c, const Conv* last, const REAL* x, const REAL* weights,
+                   const REAL* second_weights, REAL* y, char* scratch, Py_ssize_t task) noexcept nogil:
+    cdef Py_ssize_t image = last.out_height * last.out_width, blocks = last.groups * last.blocks
+    cdef Py_ssize_t part = task // last.filter_parts, filter_part = task % last.filter_parts
+    cdef Py_ssize_t p = cut(last, part), end = cut(last, part + 1), n, p0, p1
+    cdef Py_ssize_t b0 = filter_part * blocks // last.filter_parts, b1 = (filter_part + 1) * blocks // last.filter_parts
+    while p < end:
+        n = p // image
+        p0 = p - n * image
+        p1 = block_end(c, p0, min(image, end - n * image))
+        block(c, last, x + n * c.xn, weights, second_weights, y + n * last.yn, scratch, p0, p1, b0, b1)
+        p += p1 - p0
 
 cdef inline Py_ssize_t* upcoming(char* scratch, Py_ssize_t size, int thread) noexcept nogil:
     """The next task of a thread's own: in the first cache line of its scratch."""
     return <Py_ssize_t*>(scratch + thread * size)
 
-cdef void work(task_t task, Py_ssize_t tasks, Py_ssize_t size, const Conv* c, const Conv* second, const REAL* x,
+cdef void work(block_t block, Py_ssize_t tasks, Py_ssize_t size, const Conv* c, const Conv* last, const REAL* x,
                const REAL* weights, const REAL* second_weights, REAL* y, char* scratch, int thread,
                int threads) noexcept nogil:
     """One thread: first its own tasks, neighbours whose inputs and outputs its caches may have kept since the call
@@ -24,21 +58,21 @@ cdef void work(task_t task, Py_ssize_t tasks, Py_ssize_t size, const Conv* c, co
             n = vtake(upcoming(scratch, size, owner))
             if n >= end:
                 break
-            task(c, second, x, weights, second_weights, y, scratch + thread * size + LINE, n)
+            run_task(block, c, last, x, weights, second_weights, y, scratch + thread * size + LINE, n)
     if c.flush:
         vkeep(control)
 
-cdef void run(task_t task, Py_ssize_t tasks, Py_ssize_t size, const Conv* c, const Conv* second, const void* x,
-              const void* weights, const void* second_weights, void* y, char* scratch, int threads) noexcept nogil:
-    """Tasks [0, tasks); each thread has a line and `size` bytes of scratch."""
+cdef void run(block_t block, const Conv* c, const Conv* last, const void* x, const void* weights,
+              const void* second_weights, void* y, char* scratch, int threads) noexcept nogil:
+    """All of a call. Each thread has a line and the scratch of one task."""
+    cdef Py_ssize_t tasks = last.pixel_parts * last.filter_parts, size = last.scratch_bytes + LINE
     cdef int thread
-    size += LINE
     for thread in range(threads):
         upcoming(scratch, size, thread)[0] = thread * tasks // threads
     if threads == 1:
-        work(task, tasks, size, c, second, <const REAL*>x, <const REAL*>weights, <const REAL*>second_weights, <REAL*>y,
+        work(block, tasks, size, c, last, <const REAL*>x, <const REAL*>weights, <const REAL*>second_weights, <REAL*>y,
              scratch, 0, 1)
     else:
         for thread in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            work(task, tasks, size, c, second, <const REAL*>x, <const REAL*>weights, <const REAL*>second_weights,
+            work(block, tasks, size, c, last, <const REAL*>x, <const REAL*>weights, <const REAL*>second_weights,
                  <REAL*>y, scratch, thread, threads)
