@@ -73,15 +73,22 @@ def tails():
         yield "depthwise_conv", (1, n, 4, 5), [(3, 3, n, 2)], {"data_format": "channels_first", "padding": 1}
         yield "separable_conv", (1, 5, 4, n + 2), [(3, 3, 5, 2), (10, n)], {"data_format": "channels_first"}
 
-
     for width in range(1, 31):  # pixels of a tile, with and without chunks of taps
         for window, strides in ((3, 1), (3, 2), (5, 1), (5, 2), (7, 1), (7, 2)):
             kernel_shapes = [(window, window, 9, 1)]
             yield "depthwise_conv", (1, 2, width, 9), kernel_shapes, {"padding": "same", "strides": strides}
         yield "conv", (1, 2, width, 3), [(3, 3, 3, 9)], {"padding": "same"}
         yield "pointwise_conv", (1, width, 3), [(3, 9)], {}
-    # More than a core's share of the last cache: rows are fetched ahead.
-    yield "depthwise_conv", (1, 512, 512, 9), [(3, 3, 9, 1)], {}
+    for width in (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 18, 33):  # pairs of rows; squares that are transposed
+        for window, strides in ((3, 1), (3, 2), (5, 1), (7, 1)):
+            options = {"padding": "same", "strides": strides}
+            yield "depthwise_conv", (1, 5, width, 33), [(window, window, 33, 1)], options
+            options = {**options, "data_format": "channels_first"}
+            yield "depthwise_conv", (1, 33, 5, width), [(window, window, 33, 1)], options
+        for channels in (4, 8, 16, 17, 33):
+            options = {"data_format": "channels_first", "padding": "same"}
+            yield "conv", (2, channels, 3, width), [(3, 3, channels, 17)], options
+            yield "pointwise_conv", (1, channels, 3, width), [(channels, 33)], {"data_format": "channels_first"}
 
 
 TAILS = {op: [row[1:] for row in tails() if row[0] == op] for op in OPS}

@@ -290,9 +290,9 @@ cdef void scatter(const Conv* v, const REAL* src, Py_ssize_t pitch, Py_ssize_t p
                   Py_ssize_t f, Py_ssize_t filters, REAL* y) noexcept nogil:
     """y at pixels [p0, p0 + count), filters [f, f + filters) <- src[count][pitch]."""
     if v.yf == 1:
-        transpose(src, 1, pitch, filters, count, y + p0 * v.yp + f, v.yp)
+        transpose(src, 1, pitch, filters, count, 0, 0, y + p0 * v.yp + f, v.yp)
     else:
-        transpose(src, pitch, 1, count, filters, y + p0 * v.yp + f * v.yf, v.yf)
+        transpose(src, pitch, 1, count, filters, 0, pitch - filters, y + p0 * v.yp + f * v.yf, v.yf)
 
 cdef void conv_block(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* _weights, REAL* y,
                      char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:

@@ -20,6 +20,7 @@ cdef extern from "simd.h" nogil:
     void vstore(REAL*, vec) noexcept
     vec vset(REAL) noexcept
     vec vspread(vec, int, int) noexcept
+    void vtranspose(vec*) noexcept
     vec vnonneg(vec) noexcept
     vec vatmost(vec, REAL) noexcept
     vec vleak(vec, REAL) noexcept

@@ -1,6 +1,6 @@
 # Input rows: straight from the array where the window stays inside it, else a few of them loaded, padded, to scratch.
 
-cdef void load_pixels(const Conv* c, const REAL* row, Py_ssize_t first, Py_ssize_t count, Py_ssize_t step,
+cdef void load_pixels(const Conv* c, const REAL* x, Py_ssize_t row, Py_ssize_t first, Py_ssize_t count, Py_ssize_t step,
                       REAL* dst) noexcept nogil:
     """dst[count][loaded_channels] <- columns first, first+step, ... of one row; zeros outside it, and in the lanes of
     a vector that holds fewer channels."""
@@ -15,7 +15,8 @@ cdef void load_pixels(const Conv* c, const REAL* row, Py_ssize_t first, Py_ssize
     memset(dst + hi * L, 0, (count - hi) * L * sizeof(REAL))
     if lo == hi:
         return
-    src = row + (first + lo * step) * c.xw
+    first += lo * step
+    src = x + row * c.xh + first * c.xw
     d = dst + lo * L
     step = step * c.xw
     count = hi - lo
@@ -25,7 +26,9 @@ cdef void load_pixels(const Conv* c, const REAL* row, Py_ssize_t first, Py_ssize
         for i in range(count):
             memcpy(d + i * L, src + i * step, C * sizeof(REAL))
     elif M == 1 and C >= LANES:
-        transpose(src, c.xc, step, C, count, d, L)
+        # Rows of one plane that follow each other may be read across their ends.
+        i = c.width if c.xh == c.width else 0
+        transpose(src, c.xc, step, C, count, first + row * i, c.width - first - count + (c.height - 1 - row) * i, d, L)
     else:
         for i in range(count):
             for k in range(C):
@@ -34,27 +37,50 @@ cdef void load_pixels(const Conv* c, const REAL* row, Py_ssize_t first, Py_ssize
             for k in range(C * M, L):
                 d[i * L + k] = 0
 
+cdef void square(const REAL* src, Py_ssize_t across, Py_ssize_t skip, Py_ssize_t count, REAL* dst,
+                 Py_ssize_t pitch) noexcept nogil:
+    """dst[q * pitch + r] <- src[r * across + skip + q] for LANES rows r and `count` columns q, in registers."""
+    cdef vec v[16]
+    cdef int i
+    for i in range(LANES):
+        v[i] = vload(src + i * across)
+    vtranspose(v)
+    if count == LANES:
+        for i in range(LANES):
+            vstore(dst + i * pitch, v[i])
+    else:
+        for i in range(LANES):
+            if i >= skip and i < skip + count:
+                vstore(dst + (i - skip) * pitch, v[i])
+
 cdef void transpose(const REAL* src, Py_ssize_t across, Py_ssize_t along, Py_ssize_t rows, Py_ssize_t columns,
-                    REAL* dst, Py_ssize_t pitch) noexcept nogil:
-    """dst[column * pitch + row] <- src[row * across + column * along], in squares that fit the first-level cache."""
-    cdef Py_ssize_t r0 = 0, q0, r, q, r1, q1
-    while r0 < rows:
-        r1 = min(r0 + 16, rows)
-        q0 = 0
-        while q0 < columns:
-            q1 = min(q0 + 16, columns)
+                    Py_ssize_t before, Py_ssize_t after, REAL* dst, Py_ssize_t pitch) noexcept nogil:
+    """dst[column * pitch + row] <- src[row * across + column * along]. Of each row, `before` elements before the first
+    column and `after` behind the last may be read too."""
+    cdef Py_ssize_t r0, q0 = 0, r, q, r1, q1, skip
+    while q0 < columns:
+        q1 = min(q0 + 16, columns)
+        r0 = 0
+        if SPREADS and along == 1 and rows >= LANES and before + columns + after >= LANES:
+            q1 = min(q0 + LANES, columns)
+            skip = max(0, LANES - (columns + after - q0))            # the last square begins earlier where it must
+            while r0 < rows:
+                r = min(r0, rows - LANES)
+                square(src + r * across + q0 - skip, across, skip, q1 - q0, dst + q0 * pitch + r, pitch)
+                r0 += LANES
+        while r0 < rows:           # squares that fit the first-level cache
+            r1 = min(r0 + 16, rows)
             for q in range(q0, q1):
                 for r in range(r0, r1):
                     dst[q * pitch + r] = src[r * across + q * along]
-            q0 = q1
-        r0 = r1
+            r0 = r1
+        q0 = q1
 
 cdef const REAL* view(const Conv* c, Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1,
                       REAL* scratch) noexcept nogil:
     """Make `v` describe where output pixels [p0, p1) of one image find their input: `x` or, loaded, `scratch`."""
     cdef Py_ssize_t r0 = p0 // c.out_width, r1 = (p1 - 1) // c.out_width + 1
     cdef Py_ssize_t c0 = 0, c1 = c.out_width, ih0, ih1, iw0, iw1, rows, row, cols, r, k, pitch
-    cdef const REAL* src
     cdef REAL* dst
     if r1 - r0 == 1:
         c0 = p0 - r0 * c.out_width
@@ -77,13 +103,12 @@ cdef const REAL* view(const Conv* c, Conv* v, const REAL* x, Py_ssize_t p0, Py_s
         if row < 0 or row >= c.height:
             memset(dst, 0, pitch * sizeof(REAL))
             continue
-        src = x + row * c.xh
         if c.split_columns:
             for k in range(c.window_w):
-                load_pixels(c, src, iw0 + k * c.dilation_w, c1 - c0, c.stride_w,
+                load_pixels(c, x, row, iw0 + k * c.dilation_w, c1 - c0, c.stride_w,
                             dst + k * (c1 - c0) * c.loaded_channels)
         else:
-            load_pixels(c, src, iw0, cols, 1, dst)
+            load_pixels(c, x, row, iw0, cols, 1, dst)
     v.height = rows
     v.width = cols
     v.xh = pitch

@@ -121,9 +121,37 @@ CYCONV_INLINE vec vspread(vec v, int n, int k) {
     }
     return v;
 }
+
+/* Lanes b, b + 1, ... of two vectors in turns. */
+#define ZIP_2(b) b, (b) + LANES
+#define ZIP_4(b) ZIP_2(b), ZIP_2(b + 1)
+#define ZIP_8(b) ZIP_4(b), ZIP_4(b + 2)
+#define ZIP_16(b) ZIP_8(b), ZIP_8(b + 4)
+#if LANES == 16
+#define ZIP(b) ZIP_16(b)
+#elif LANES == 8
+#define ZIP(b) ZIP_8(b)
+#elif LANES == 4
+#define ZIP(b) ZIP_4(b)
+#else
+#define ZIP(b) ZIP_2(b)
+#endif
+/* A square of LANES vectors, transposed: each round zips its first half with its second. */
+CYCONV_INLINE void vtranspose(vec *v) {
+    vec w[LANES];
+    int n, i;
+    for (n = 1; n < LANES; n *= 2) {
+        for (i = 0; i < LANES / 2; i++) {
+            w[2 * i] = __builtin_shufflevector(v[i], v[i + LANES / 2], ZIP(0));
+            w[2 * i + 1] = __builtin_shufflevector(v[i], v[i + LANES / 2], ZIP(LANES / 2));
+        }
+        for (i = 0; i < LANES; i++) v[i] = w[i];
+    }
+}
 #else
 #define SPREADS 0
 #define vspread(v, n, k) (v)
+#define vtranspose(v) ((void)(v))
 #endif
 
 /* The integer, which is one more from now on; of the threads that ask, each gets another. */
