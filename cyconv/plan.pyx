@@ -180,7 +180,6 @@ cdef class Plan:
             self._conv.yf = 1
             self._conv.yp = g.filters
             self._second.block_pixels = self._conv.block_pixels
-            self._second.unit = self._conv.unit
             # [depthwise scratch] [block of depthwise results] [pixel offsets] [outputs]
             size = self._second.scratch_bytes - self._second.offset_bytes
             if g.channels_first:

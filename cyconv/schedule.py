@@ -12,6 +12,7 @@ from math import gcd
 from cyconv.geometry import Geometry
 
 MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the first-level cache
+UNEVEN = 1.05  # price of filter blocks that are not all equal
 PARTS_A_THREAD = 2  # at most
 LEAST_PART_FLOPS = 8_000_000  # what another thread could take over: some 100 us
 LEAST_PART_PIXELS = 48  # a few register tiles
@@ -39,6 +40,7 @@ def tile_vectors(filters: int, pixels: int, reduction: int, lanes: int, tile_pix
 
     The model: two multiply-adds and two loads a cycle, four cycles until a sum can be added to again, weights read
     from the second-level cache at 32 bytes a cycle beside that, and a fixed price for each tile and each store.
+    Blocks that are not all of one width are harder to share out.
     """
     vectors = -(-filters // lanes)
 
@@ -50,7 +52,7 @@ def tile_vectors(filters: int, pixels: int, reduction: int, lanes: int, tile_pix
                 mr = pixels / tiles
                 step = max(mr * v / 2, (mr + v) / 2, 4.0) + v / 4
                 total += blocks * tiles * (reduction * step + 20 + 2 * mr * v)
-        return total
+        return total * (UNEVEN if vectors % width else 1)
 
     return min((v for v in range(1, 5) if tile_pixels[v] and v <= max(vectors, 1)), key=cycles)
 
