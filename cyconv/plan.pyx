@@ -231,6 +231,7 @@ cdef class Plan:
         c.split_rows = chosen["split_rows"]
         c.split_columns = chosen["split_columns"]
         c.unit = chosen["unit"]
+        c.phases = chosen["phases"]
         c.loaded_channels = chosen["loaded_channels"]
         c.load_bytes = chosen["load_bytes"]
         c.offset_bytes = chosen["offset_bytes"]
@@ -325,7 +326,7 @@ cdef class Plan:
         if self._run == self._kernels.conv:
             self._first_bytes = _round(self._dense_size(&self._conv) * item)
         else:
-            self._first_bytes = _round(self._conv.blocks * (taps + 1) * self._kernels.lanes * item)
+            self._first_bytes = _round((self._conv.phases or self._conv.blocks) * (taps + 1) * self._kernels.lanes * item)
         if self._separable:
             second = self._dense_size(&self._second) * item
         self._packed_bytes = self._first_bytes + second + LINE

@@ -93,7 +93,11 @@ def blocking(
     (out_h, out_w), (kh, kw) = g.output_size, g.window
     (sh, sw), (dh, dw) = g.strides, g.dilation_rate
     loaded = g.channels
-    if depthwise:
+    # Fewer filters than lanes: a row of outputs is one run of elements, in `phases` patterns of weights.
+    phases = g.filters // gcd(g.filters, lanes) if depthwise and g.filters < lanes and sw == 1 else 0
+    if phases:
+        loaded = g.filters
+    elif depthwise:
         loaded = max(g.filters, lanes)
         if collides(g.filters, itemsize):
             loaded += LINE_BYTES // itemsize
@@ -127,7 +131,7 @@ def blocking(
     if depthwise:
         vectors = 1
         blocks = -(-g.filters // lanes)
-        stored = max(g.filters, lanes)
+        stored = g.filters if phases else max(g.filters, lanes)
     else:
         filters, depth = g.filters // g.groups, g.channels // g.groups
         if spreads and filters == depth and 1 < depth < lanes <= g.filters and lanes % depth == 0:
@@ -139,14 +143,15 @@ def blocking(
         stored = vectors * lanes
     load_pixels = rows(block_rows)[0] * columns(block_columns)[0] if loads else 0
     parts = {
-        "load_bytes": load_pixels * loaded * itemsize,
+        "load_bytes": (load_pixels * loaded + phases * lanes) * itemsize,  # the last vectors reach beyond the row
         "offset_bytes": 0 if depthwise else block_pixels * 8,
-        "out_bytes": block_pixels * stored * itemsize if stores else 0,
+        "out_bytes": (block_pixels * stored + phases * lanes) * itemsize if stores else 0,
     }
     parts = {name: -(-size // 64) * 64 for name, size in parts.items()}
     return {
         "vectors": vectors,
         "spread": spread,
+        "phases": phases,
         "blocks": blocks,
         "block_pixels": block_pixels,
         "whole_rows": whole,

@@ -24,14 +24,22 @@ cdef inline vec activate(vec v, int activation, REAL slope) noexcept nogil:
     v = vnonneg(v)
     return vatmost(v, 6) if activation == 2 else v
 
-cdef void store_parts(const REAL* src, Py_ssize_t stored, Py_ssize_t pixels, REAL* y, Py_ssize_t pitch) noexcept nogil:
-    """The first `stored` lanes of a vector for each pixel. In the tile, this would keep its loops from unrolling."""
-    cdef Py_ssize_t i, k
+cdef inline void store_ends(int N, const REAL* src, Py_ssize_t stored, Py_ssize_t pixels, REAL* y,
+                            Py_ssize_t pitch) noexcept nogil:
+    """The first N and the last N of `stored` lanes, for each pixel: all of them, if N is at least half of them."""
+    cdef Py_ssize_t i
     for i in range(pixels):
-        for k in range(stored):
-            y[k] = src[k]
+        memcpy(y, src, N * sizeof(REAL))
+        memcpy(y + stored - N, src + stored - N, N * sizeof(REAL))
         src += LANES
         y += pitch
+
+cdef void store_parts(const REAL* src, Py_ssize_t stored, Py_ssize_t pixels, REAL* y, Py_ssize_t pitch) noexcept nogil:
+    """The first `stored` lanes of a vector for each pixel. In the tile, this would keep its loops from unrolling."""
+    if stored >= 8: store_ends(8, src, stored, pixels, y, pitch)
+    elif stored >= 4: store_ends(4, src, stored, pixels, y, pitch)
+    elif stored >= 2: store_ends(2, src, stored, pixels, y, pitch)
+    else: store_ends(1, src, stored, pixels, y, pitch)
 
 cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
                        const REAL* weights, REAL* y, Py_ssize_t count) noexcept nogil:
@@ -141,10 +149,6 @@ cdef void run_tiles(int mr, int nv, const Taps* t, const REAL* x, const Py_ssize
         elif REGISTERS == 32:
             if mr == 7: tiles(7, 2, 0, t, x, offsets, w, y, n)
             elif mr == 8: tiles(8, 2, 0, t, x, offsets, w, y, n)
-            elif mr == 9: tiles(9, 2, 0, t, x, offsets, w, y, n)
-            elif mr == 10: tiles(10, 2, 0, t, x, offsets, w, y, n)
-            elif mr == 11: tiles(11, 2, 0, t, x, offsets, w, y, n)
-            elif mr == 12: tiles(12, 2, 0, t, x, offsets, w, y, n)
     elif nv == 3:
         if mr == 1: tiles(1, 3, 0, t, x, offsets, w, y, n)
         elif mr == 2: tiles(2, 3, 0, t, x, offsets, w, y, n)

@@ -3,14 +3,15 @@
 # Loop order, outermost first, and what each level keeps where:
 #   task             a range of output pixels x a range of channel vectors           (threads)
 #   pixel block      input read in place (borders too), or loaded to scratch where channels are not contiguous,
-#                    multiplied, fewer than a vector, or a multiple of 2 KiB
-#   tile             MR output pixels of one row x NV channel vectors                (registers)
+#                    multiplied, fewer than a vector, or collide in the first-level cache
+#   row, or two      GROUP channel vectors (512 bytes) at a time: long enough runs for the processor to fetch ahead,
+#                    short enough for the next tile to find its neighbour's columns in the first-level cache
+#   tile             R rows x MR pixels of one channel vector                        (registers)
 #   window rows      KC taps of weights at a time in registers; each input vector is loaded once and used by every
 #                    pixel and tap of the chunk that it meets
 #
-# For the usual windows two channel vectors are taken together: with 32-byte vectors that is a
-# cache line, used up at once. Pixels that are a power of two apart share so few sets of the first-level cache that a
-# line is often gone when its other half's turn comes.
+# Two rows share weights and all but the outer rows of inputs: of a 3 x 3 window at stride 1, 33 loads for 72
+# multiply-adds.
 
 cdef inline void depthwise_tile(int R, int MR, int KC, bint WHOLE, int S, bint CHECK, const REAL* x, Py_ssize_t xw,
                                 Py_ssize_t row_step, const REAL* w, REAL* y, Py_ssize_t yp, Py_ssize_t yh,
@@ -173,21 +174,54 @@ cdef inline int chunk(const Conv* v) noexcept nogil:
     return 4 if v.dilation_w == 1 and v.stride_w == 1 and v.window_w > 3 else 1
 
 cdef void pack_depthwise(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
-    """packed[block][1 + taps][lanes] <- bias, then kernel (taps, filters); zeros beyond the filters."""
+    """packed[block or phase][1 + taps][lanes] <- bias, then kernel (taps, filters); zeros beyond the filters. Phases
+    go on with the first filter behind the last."""
     cdef const REAL* src = <const REAL*>kernel
     cdef const REAL* b = <const REAL*>bias
     cdef REAL* dst = <REAL*>packed
-    cdef Py_ssize_t taps = c.window_h * c.window_w, block, k, lanes, first
-    memset(dst, 0, c.blocks * (taps + 1) * LANES * sizeof(REAL))
-    for block in range(c.blocks):
-        first = max(0, min(block * LANES, c.filters - LANES))
-        lanes = min(LANES, c.filters - first)
-        if b != NULL:
-            memcpy(dst, b + first, lanes * sizeof(REAL))
-        for k in range(taps):
+    cdef Py_ssize_t taps = c.window_h * c.window_w, block, t, k, first, f
+    for block in range(c.phases if c.phases else c.blocks):
+        first = block * LANES if c.phases else max(0, min(block * LANES, c.filters - LANES))
+        for t in range(-1, taps):
+            for k in range(LANES):
+                f = (first + k) % c.filters if c.phases else first + k
+                if f >= c.filters or t < 0 and b == NULL:
+                    dst[k] = 0
+                else:
+                    dst[k] = b[f] if t < 0 else src[t * c.filters + f]
             dst += LANES
-            memcpy(dst, src + k * c.filters + first, lanes * sizeof(REAL))
-        dst += LANES
+
+cdef void depthwise_run(const Conv* c, const REAL* x, const REAL* weights, REAL* y, char* scratch, Py_ssize_t p0,
+                        Py_ssize_t p1) noexcept nogil:
+    """Fewer filters than lanes: the outputs of a row are one run of elements, cut into vectors across pixels. Those of
+    one phase, `unit` elements apart, have the same weights: they are the pixels of a tile."""
+    cdef Conv v
+    cdef const REAL* src = view(c, &v, x, p0, p1, <REAL*>scratch)
+    cdef const REAL* at
+    cdef REAL* out = <REAL*>(scratch + c.load_bytes)
+    cdef Py_ssize_t p = p0, F = c.filters, unit = c.phases * LANES, row, column, count, n, i, mr
+    cdef Py_ssize_t top = v.top, left = v.left
+    v.xw = 1
+    v.stride_w = unit
+    v.dilation_w = v.dilation_w * F
+    v.filters = unit
+    v.yp = unit
+    while p < p1:
+        row = p // c.out_width
+        column = p - row * c.out_width
+        count = min(c.out_width - column, p1 - p)
+        at = src + (row * v.stride_h - top) * v.xh + (column - left) * F
+        n = (count * F + unit - 1) // unit
+        i = 0
+        while i < n:
+            mr = min(8, n - i)
+            run_depthwise_tiles(1, 1, False, <int>mr, &v, at + i * unit, weights, out + i * unit, 0, 0, 0, c.phases)
+            i += mr
+        if c.yf == 1:
+            memcpy(y + p * c.yp, out, count * F * sizeof(REAL))
+        else:
+            scatter(c, out, F, p, count, 0, F, y)
+        p += count
 
 cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* _weights,
                           REAL* y, char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0,
@@ -200,6 +234,9 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
     cdef Py_ssize_t c0 = max(0, min(b0 * LANES, c.filters - LANES))
     cdef int kc, rows
     cdef bint inside, check, whole, paired, direct = c.yf == 1 and c.filters >= LANES
+    if c.phases:
+        depthwise_run(c, x, weights, y, scratch, p0, p1)
+        return
     if c.load and c.multiplier == 1:       # only the channels of these vectors
         part.channels = min(b1 * LANES, c.channels) - c0
         src = view(&part, &v, x + c0 * c.xc, p0, p1, <REAL*>scratch) - c0
