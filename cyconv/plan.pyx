@@ -182,7 +182,7 @@ cdef class Plan:
             self._second.block_pixels = self._conv.block_pixels
             # [depthwise scratch] [block of depthwise results] [pixel offsets] [outputs]
             size = self._second.scratch_bytes - self._second.offset_bytes
-            if g.channels_first:
+            if size:
                 size = self._conv.block_pixels * self._second.vectors * self._kernels.lanes * self.dtype.itemsize
             self._second.load_bytes = _round(self._conv.block_pixels * g.filters * self.dtype.itemsize)
             self._second.offset_bytes = _round(self._conv.block_pixels * 8)
@@ -246,11 +246,13 @@ cdef class Plan:
         """Cut the work up for so many threads."""
         g = self.geometry
         last = self.pointwise if self._separable else g
-        units, unit, blocks = self._extents()
-        flops = g.flops + (last.flops if self._separable else 0)
-        inputs = g.batch * g.channels * g.size[0] * g.size[1] * self.dtype.itemsize
+        units, unit, blocks, full_blocks = self._extents()
+        pixel_cycles = g.batch * g.channels * g.size[0] * g.size[1] * self.dtype.itemsize / 8
+        if self._separable:
+            pixel_cycles += g.flops / 32
         parts, filter_parts, threads = schedule.tasks(
-            units, unit, blocks, flops, self._packed_bytes, inputs, self._run == self._kernels.depthwise, most)
+            units, unit, blocks, full_blocks, last.flops, self._packed_bytes, pixel_cycles,
+            self._run == self._kernels.depthwise, most)
         if self._separable:
             self._second.pixel_parts, self._second.filter_parts = parts, filter_parts
         else:
@@ -259,9 +261,11 @@ cdef class Plan:
         self._shared = most
 
     cdef _extents(self):
-        """What tasks divide: units of so many pixels, and blocks of filters."""
+        """What tasks divide: units of so many pixels, and blocks of filters, worth so many full ones."""
         cdef Conv* c = &self._second if self._separable else &self._conv
-        return c.batch * ((c.out_height * c.out_width + c.unit - 1) // c.unit), c.unit, c.groups * c.blocks
+        cdef Py_ssize_t vectors = (c.filters // c.groups + self._kernels.lanes - 1) // self._kernels.lanes
+        units = c.batch * ((c.out_height * c.out_width + c.unit - 1) // c.unit)
+        return units, c.unit, c.groups * c.blocks, c.groups * vectors / <double>c.vectors
 
     @property
     def output_shape(self):
@@ -272,7 +276,7 @@ cdef class Plan:
         if self._shared != threads():
             self._share(threads())
         cdef Conv* c = &self._second if self._separable else &self._conv
-        units, _, blocks = self._extents()
+        units, _, blocks, _ = self._extents()
         return {"pixels": (units, c.pixel_parts), "filter blocks": (blocks, c.filter_parts), "threads": self._workers}
 
     @property
@@ -326,7 +330,8 @@ cdef class Plan:
         if self._run == self._kernels.conv:
             self._first_bytes = _round(self._dense_size(&self._conv) * item)
         else:
-            self._first_bytes = _round((self._conv.phases or self._conv.blocks) * (taps + 1) * self._kernels.lanes * item)
+            blocks = self._conv.phases or self._conv.blocks
+            self._first_bytes = _round(blocks * (taps + 1) * self._kernels.lanes * item)
         if self._separable:
             second = self._dense_size(&self._second) * item
         self._packed_bytes = self._first_bytes + second + LINE

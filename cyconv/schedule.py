@@ -141,6 +141,7 @@ def blocking(
         vectors = 1 if spread else tile_vectors(filters, pixels, reduction, lanes, tile_pixels)
         blocks = -(-filters // (vectors * lanes))
         stored = vectors * lanes
+        stores = stores or filters < stored  # whole vectors to scratch, their filters from there
     load_pixels = rows(block_rows)[0] * columns(block_columns)[0] if loads else 0
     parts = {
         "load_bytes": (load_pixels * loaded + phases * lanes) * itemsize,  # the last vectors reach beyond the row
@@ -166,25 +167,34 @@ def blocking(
 
 
 def tasks(
-    units: int, unit: int, blocks: int, flops: int, weight_bytes: int, input_bytes: int, depthwise: bool, threads: int
+    units: int,
+    unit: int,
+    blocks: int,
+    full_blocks: float,
+    flops: int,
+    weight_bytes: int,
+    pixel_cycles: float,
+    depthwise: bool,
+    threads: int,
 ) -> tuple[int, int, int]:
     """Return (pixel parts, filter parts, threads): how the output is shared by at most ``threads`` threads.
 
-    It is ``units`` times ``unit`` pixels and ``blocks`` blocks of filters.
+    It is ``units`` times ``unit`` pixels and ``blocks`` blocks of filters, as much work as ``full_blocks`` full ones.
 
     With much to do, each thread gets more parts than one, of which another that is done takes over what it can.
 
     The model, for one thread: its share of the multiply-adds at 64 a cycle, rounded up to whole units of pixels and
-    filter blocks, and the weights and inputs that it has to read, at 8 bytes a cycle. In a depthwise layer these are
-    its share of them, either way; pixels are divided then if that makes no difference.
+    filter blocks; its weights, read at 8 bytes a cycle; and ``pixel_cycles``, which every part of the filters spends on
+    its pixels: inputs read and, in a separable layer, the depthwise step. In a depthwise layer weights and inputs are
+    divided either way; pixels are divided then if that makes no difference.
     """
     threads = max(1, min(threads, flops // SERIAL_FLOPS))
 
     def cycles(parts: tuple[int, int]) -> float:
         pixel_parts, filter_parts = parts
-        share = -(-units // pixel_parts) / max(units, 1) * -(-blocks // filter_parts) / max(blocks, 1)
-        read = 0 if depthwise else weight_bytes / filter_parts + input_bytes / pixel_parts
-        return flops / 64 * share + read / 8
+        share = -(-units // pixel_parts) / max(units, 1) * min(1, -(-blocks // filter_parts) / max(full_blocks, 1))
+        repeated = 0 if depthwise else weight_bytes / 8 / filter_parts + pixel_cycles / pixel_parts
+        return flops / 64 * share + repeated
 
     choices = [
         (p, threads // p) for p in range(threads, 0, -1) if p <= max(units, 1) and threads // p <= max(blocks, 1)

@@ -85,6 +85,8 @@ def tails():
             yield "depthwise_conv", (1, 5, width, 33), [(window, window, 33, 1)], options
             options = {**options, "data_format": "channels_first"}
             yield "depthwise_conv", (1, 33, 5, width), [(window, window, 33, 1)], options
+        yield "depthwise_conv", (2, 3, 500 + width, 3), [(3, 2, 3, 1)], {"padding": "same"}  # pieces of rows
+        yield "depthwise_conv", (1, width + 9, 6), [(3, 6, 2)], {"padding": "causal", "dilation_rate": 4}
         for channels in (4, 8, 16, 17, 33):
             options = {"data_format": "channels_first", "padding": "same"}
             yield "conv", (2, channels, 3, width), [(3, 3, channels, 17)], options

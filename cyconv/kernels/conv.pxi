@@ -14,38 +14,13 @@ cdef struct Taps:
     # A reduction as the tile sees it: window_h x window_w runs of `run` contiguous inputs.
     Py_ssize_t window_h, window_w, step_h, step_w, run
     Py_ssize_t pitch          # of output pixels
-    Py_ssize_t tail           # lanes stored of the last vector, 0: all
     int activation
     REAL slope
-
-cdef inline vec activate(vec v, int activation, REAL slope) noexcept nogil:
-    if activation == 3:
-        return vleak(v, slope)
-    v = vnonneg(v)
-    return vatmost(v, 6) if activation == 2 else v
-
-cdef inline void store_ends(int N, const REAL* src, Py_ssize_t stored, Py_ssize_t pixels, REAL* y,
-                            Py_ssize_t pitch) noexcept nogil:
-    """The first N and the last N of `stored` lanes, for each pixel: all of them, if N is at least half of them."""
-    cdef Py_ssize_t i
-    for i in range(pixels):
-        memcpy(y, src, N * sizeof(REAL))
-        memcpy(y + stored - N, src + stored - N, N * sizeof(REAL))
-        src += LANES
-        y += pitch
-
-cdef void store_parts(const REAL* src, Py_ssize_t stored, Py_ssize_t pixels, REAL* y, Py_ssize_t pitch) noexcept nogil:
-    """The first `stored` lanes of a vector for each pixel. In the tile, this would keep its loops from unrolling."""
-    if stored >= 8: store_ends(8, src, stored, pixels, y, pitch)
-    elif stored >= 4: store_ends(4, src, stored, pixels, y, pitch)
-    elif stored >= 2: store_ends(2, src, stored, pixels, y, pitch)
-    else: store_ends(1, src, stored, pixels, y, pitch)
 
 cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
                        const REAL* weights, REAL* y, Py_ssize_t count) noexcept nogil:
     """`count` tiles of MR pixels x NV vectors, one after the other; pixel i starts at x + offsets[i].
     SPREAD: channels, and filters, of each of the groups that share a vector; 0: all lanes are of one group."""
-    cdef vec parts[12]
     cdef vec acc[12][4]
     cdef vec wv[8]
     cdef vec xv
@@ -56,7 +31,7 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
     cdef int i, j
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
     cdef Py_ssize_t window_h = t.window_h, window_w = t.window_w, step_h = t.step_h, step_w = t.step_w, run = t.run
-    cdef Py_ssize_t pitch = t.pitch, tail = t.tail
+    cdef Py_ssize_t pitch = t.pitch
     cdef int activation = t.activation
     cdef REAL slope = t.slope
     for q in range(count):
@@ -112,15 +87,9 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
                 for j in range(NV):
                     acc[i][j] = vleak(acc[i][j], slope)
         for i in range(MR):
-            for j in range(NV - 1):
+            for j in range(NV):
                 vstore(y + j * LANES, acc[i][j])
-            if tail:
-                parts[i] = acc[i][NV - 1]
-            else:
-                vstore(y + (NV - 1) * LANES, acc[i][NV - 1])
             y += pitch
-        if tail:
-            store_parts(<const REAL*>parts, tail, MR, y - MR * pitch + (NV - 1) * LANES, pitch)
         offsets += MR
 
 cdef void run_tiles(int mr, int nv, const Taps* t, const REAL* x, const Py_ssize_t* offsets, const REAL* w,
@@ -158,7 +127,6 @@ cdef void run_tiles(int mr, int nv, const Taps* t, const REAL* x, const Py_ssize
             if mr == 5: tiles(5, 3, 0, t, x, offsets, w, y, n)
             elif mr == 6: tiles(6, 3, 0, t, x, offsets, w, y, n)
             elif mr == 7: tiles(7, 3, 0, t, x, offsets, w, y, n)
-            elif mr == 8: tiles(8, 3, 0, t, x, offsets, w, y, n)
     elif nv == 4 and REGISTERS == 32:
         if mr == 1: tiles(1, 4, 0, t, x, offsets, w, y, n)
         elif mr == 2: tiles(2, 4, 0, t, x, offsets, w, y, n)
@@ -186,12 +154,9 @@ cdef void run_spread_tiles(Py_ssize_t spread, int mr, const Taps* t, const REAL*
     elif SPREADS and LANES > 8 and spread == 8: spread_tiles(8, mr, t, x, offsets, w, y, n)
 
 cdef inline int tile_pixels(int vectors) noexcept nogil:
-    """Most pixels of a tile that is `vectors` wide."""
-    if vectors == 1:
-        return 12
-    if REGISTERS == 32:
-        return 8 if vectors == 2 else 8 if vectors == 3 else 6
-    return 6 if vectors == 2 else 4 if vectors == 3 else 0
+    """Most pixels of a tile that is `vectors` wide: sums fit the vector registers, pointers the integer ones."""
+    cdef int[5] few = [0, 12, 6, 4, 0], many = [0, 12, 8, 7, 6]
+    return many[vectors] if REGISTERS == 32 else few[vectors]
 
 cdef inline Py_ssize_t block_filters(const Conv* c, Py_ssize_t b, Py_ssize_t* width) noexcept nogil:
     """First filter (of its group) and vectors of block b. The last block is moved back to end with the filters where
@@ -234,6 +199,7 @@ cdef void multiply(const Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1, P
     cdef const REAL* w
     cdef const REAL* src
     cdef REAL* dst
+    cdef bint direct
     row = p0 // v.out_width
     column = p0 % v.out_width
     step = v.stride_w * v.xw
@@ -263,15 +229,10 @@ cdef void multiply(const Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1, P
         first = block_filters(v, b % v.blocks, &width)
         w = weights + g * last + (b % v.blocks) * full * (K + 1)
         stored = min(width * LANES, filters - first)
-        t.tail = stored % LANES
         f = g * filters + first
-        if v.yf == 1:
-            dst = y + p0 * v.yp + f
-            t.pitch = v.yp
-        else:
-            dst = out
-            t.pitch = width * LANES
-            t.tail = 0
+        direct = v.yf == 1 and stored == width * LANES
+        dst = y + p0 * v.yp + f if direct else out
+        t.pitch = v.yp if direct else width * LANES
         src = x + (first if v.spread else g * group)
         # As many tiles as needed, as equal as possible: `more` of mr + 1 pixels, then the others of mr.
         most = 8 if v.spread else tile_pixels(<int>width)
@@ -287,14 +248,14 @@ cdef void multiply(const Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1, P
             if more:
                 run_tiles(<int>mr + 1, <int>width, &t, src, offsets, w, dst, more)
             run_tiles(<int>mr, <int>width, &t, src, offsets + at, w, dst + at * t.pitch, n - more)
-        if v.yf != 1:
+        if not direct:
             scatter(v, out, t.pitch, p0, count, f, stored, y)
 
 cdef void scatter(const Conv* v, const REAL* src, Py_ssize_t pitch, Py_ssize_t p0, Py_ssize_t count,
                   Py_ssize_t f, Py_ssize_t filters, REAL* y) noexcept nogil:
     """y at pixels [p0, p0 + count), filters [f, f + filters) <- src[count][pitch]."""
     if v.yf == 1:
-        transpose(src, 1, pitch, filters, count, 0, 0, y + p0 * v.yp + f, v.yp)
+        copy(src, pitch, count, filters, y + p0 * v.yp + f, v.yp)
     else:
         transpose(src, pitch, 1, count, filters, 0, pitch - filters, y + p0 * v.yp + f * v.yf, v.yf)
 

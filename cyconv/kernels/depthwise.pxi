@@ -81,12 +81,17 @@ cdef inline void depthwise_tile(int R, int MR, int KC, bint WHOLE, int S, bint C
                     kw += KC
             while kw < window_w:
                 at = kw * dilation
-                for i in range(MR):
-                    xv = vset(0)
-                    if not CHECK or <size_t>(column + at) < inside:
-                        xv = vload(x + at * xw)
-                    acc[0][i] += xv * vload(w)
-                    at += stride
+                if not CHECK or column + at >= 0 and column + at + (MR - 1) * stride < <Py_ssize_t>inside:
+                    for i in range(MR):
+                        acc[0][i] += vload(x + at * xw) * vload(w)
+                        at += stride
+                else:
+                    for i in range(MR):
+                        xv = vset(0)
+                        if <size_t>(column + at) < inside:
+                            xv = vload(x + at * xw)
+                        acc[0][i] += xv * vload(w)
+                        at += stride
                 w += LANES
                 kw += 1
             x += row_step
@@ -270,8 +275,8 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
                 iw = at * v.stride_w - v.left
                 right = iw + (last - 1) * v.stride_w + (v.window_w - 1) * v.dilation_w        # the last column met
                 check = not (inside and iw >= 0 and right < v.width)
-                run_depthwise_tiles(kc, rows, check, <int>last, &v, src, weights, out + (p - column + at) * v.yp, ih, iw,
-                                    b, min(b + GROUP, b1))
+                run_depthwise_tiles(kc, rows, check, <int>last, &v, src, weights, out + (p - column + at) * v.yp, ih,
+                                    iw, b, min(b + GROUP, b1))
                 at += last
             b += GROUP
         p += end - column + (rows - 1) * v.out_width

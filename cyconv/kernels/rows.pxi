@@ -37,6 +37,28 @@ cdef void load_pixels(const Conv* c, const REAL* x, Py_ssize_t row, Py_ssize_t f
             for k in range(C * M, L):
                 d[i * L + k] = 0
 
+cdef inline void copy_ends(int N, const REAL* src, Py_ssize_t count, REAL* dst) noexcept nogil:
+    """The first N and the last N of `count` elements: all of them, if N is at least half of them."""
+    memcpy(dst, src, N * sizeof(REAL))
+    memcpy(dst + count - N, src + count - N, N * sizeof(REAL))
+
+cdef void copy(const REAL* src, Py_ssize_t pitch, Py_ssize_t rows, Py_ssize_t count, REAL* dst,
+               Py_ssize_t dst_pitch) noexcept nogil:
+    """The first `count` elements of each row."""
+    cdef Py_ssize_t r, k
+    for r in range(rows):
+        if count >= LANES:
+            k = 0
+            while k < count:
+                vstore(dst + min(k, count - LANES), vload(src + min(k, count - LANES)))
+                k += LANES
+        elif count >= 8: copy_ends(8, src, count, dst)
+        elif count >= 4: copy_ends(4, src, count, dst)
+        elif count >= 2: copy_ends(2, src, count, dst)
+        else: dst[0] = src[0]
+        src += pitch
+        dst += dst_pitch
+
 cdef void square(const REAL* src, Py_ssize_t across, Py_ssize_t skip, Py_ssize_t count, REAL* dst,
                  Py_ssize_t pitch) noexcept nogil:
     """dst[q * pitch + r] <- src[r * across + skip + q] for LANES rows r and `count` columns q, in registers."""

@@ -37,10 +37,15 @@
 #define vprefetch(p) __builtin_prefetch(p)
 /* Says that the integer n may have changed, so that what is computed from it is not kept, but computed again. */
 #define vrenew(n) __asm__("" : "+r"(n))
-#if defined(__aarch64__)
-#define VECTOR_REGISTER "+w"
+/* The same for a vector. */
+#if defined(__AVX512F__)
+#define vpin(v) __asm__("" : "+v"(v))
+#elif defined(__x86_64__)
+#define vpin(v) __asm__("" : "+x"(v))
+#elif defined(__aarch64__)
+#define vpin(v) __asm__("" : "+w"(v))
 #else
-#define VECTOR_REGISTER "+v"
+#define vpin(v) ((void)(v))
 #endif
 #else
 #define CYCONV_INLINE static inline
@@ -73,7 +78,7 @@ CYCONV_INLINE vec vload(const REAL *p) { return *(const vec *)p; }
 /* Loads once: else, where registers run short, the compiler reads memory again at every use. */
 CYCONV_INLINE vec vfetch(const REAL *p) {
     vec v = *(const vec *)p;
-    __asm__("" : VECTOR_REGISTER(v));
+    vpin(v);
     return v;
 }
 CYCONV_INLINE void vstore(REAL *p, vec v) { *(vec *)p = v; }
