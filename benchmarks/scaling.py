@@ -25,12 +25,15 @@ def plan(name):
 
 
 def largest_share(made, threads):
-    """Return what part of the output the busiest thread computes, each having the same number of tasks or one fewer."""
+    """Return what part of the output falls to the thread that has most of it."""
     cyconv.set_num_threads(threads)
     shares = made.shares
-    (pixels, pixel_parts), (blocks, filter_parts) = shares["pixels"], shares["filter blocks"]
-    task = -(-pixels // pixel_parts) / pixels * -(-blocks // filter_parts) / blocks
-    return task * -(-pixel_parts * filter_parts // shares["threads"])
+    pixels, blocks = (
+        np.diff(np.arange(parts + 1) * n // parts) for n, parts in (shares["pixels"], shares["filter blocks"])
+    )
+    tasks = np.outer(pixels, blocks).ravel()
+    ends = np.arange(shares["threads"] + 1) * len(tasks) // shares["threads"]
+    return np.add.reduceat(tasks, ends[:-1]).max() / tasks.sum()
 
 
 def times(made, x):

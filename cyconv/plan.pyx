@@ -230,6 +230,7 @@ cdef class Plan:
         c.whole_rows = chosen["whole_rows"]
         c.split_rows = chosen["split_rows"]
         c.split_columns = chosen["split_columns"]
+        c.fetch_ahead = chosen["fetch_ahead"]
         c.unit = chosen["unit"]
         c.phases = chosen["phases"]
         c.loaded_channels = chosen["loaded_channels"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from math import gcd
+from math import gcd, prod
 
 from cyconv.geometry import Geometry
 
@@ -29,6 +29,7 @@ def _cache(name: int, least: int) -> int:
 
 CACHE_BYTES = _cache(191, 512 * 1024)  # _SC_LEVEL2_CACHE_SIZE, of one core
 LEAST_ROWS = 8  # of a depthwise layer's output, to be cut between pairs of rows: tiles take two
+NEAR_BYTES = 16 << 20  # of input and output, that a last-level cache still has from the call before
 LINE_BYTES = 64  # of a cache
 WAYS = _cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the first-level cache holds
 WAY_BYTES = 4096  # addresses this far apart share a set
@@ -158,6 +159,7 @@ def blocking(
         "whole_rows": whole,
         "split_rows": rows(block_rows)[1],
         "split_columns": columns(block_columns)[1],
+        "fetch_ahead": depthwise and itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES,
         "unit": 2 * out_w if depthwise and out_h >= LEAST_ROWS else 1,
         "loaded_channels": loaded,
         "load_bytes": parts["load_bytes"],

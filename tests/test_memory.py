@@ -79,6 +79,8 @@ def tails():
             yield "depthwise_conv", (1, 2, width, 9), kernel_shapes, {"padding": "same", "strides": strides}
         yield "conv", (1, 2, width, 3), [(3, 3, 3, 9)], {"padding": "same"}
         yield "pointwise_conv", (1, width, 3), [(3, 9)], {}
+    # More than a last-level cache has from the call before: rows are fetched ahead.
+    yield "depthwise_conv", (1, 512, 512, 17), [(3, 3, 17, 1)], {}
     for width in (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 18, 33):  # pairs of rows; squares that are transposed
         for window, strides in ((3, 1), (3, 2), (5, 1), (7, 1)):
             options = {"padding": "same", "strides": strides}

@@ -115,20 +115,29 @@ cdef inline void depthwise_tile(int R, int MR, int KC, bint WHOLE, int S, bint C
 cdef inline void depthwise_tiles(int R, int MR, int KC, bint WHOLE, int S, bint CHECK, const Conv* v, const REAL* x,
                                  const REAL* weights, REAL* y, Py_ssize_t row, Py_ssize_t column,
                                  Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
-    """R rows x MR pixels, channel vectors [b0, b1)."""
+    """R rows x MR pixels, channel vectors [b0, b1). Where data come from memory, what the next rows read and write is
+    fetched ahead; from a cache the processor fetches it in time itself, and doing it twice costs a third."""
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
     cdef Py_ssize_t size = (v.window_h * v.window_w + 1) * LANES, b, at, xw = v.xw, yp = v.yp, filters = v.filters
     cdef Py_ssize_t window_h = v.window_h, window_w = v.window_w, stride = v.stride_w, dilation = v.dilation_w
     cdef Py_ssize_t dilation_h = v.dilation_h, row_step = v.dilation_h * v.xh, height = v.height
     cdef Py_ssize_t yh = v.out_width * v.yp
     cdef size_t width = v.width
-    cdef int activation = v.activation
+    cdef int activation = v.activation, r, i
+    cdef bint fetch_ahead = v.fetch_ahead
     cdef REAL slope = <REAL>v.slope
     x += row * v.xh + column * xw
     for b in range(b0, b1):
         at = min(b * LANES, filters - LANES)               # the last vector moved back to be full
         vrenew(xw)             # else dozens of addresses are kept across the loop, on the stack
         vrenew(row_step)
+        if WHOLE and fetch_ahead:
+            for r in range(R * S):
+                for i in range(MR * S):
+                    vprefetch(x + at + ((R - 1) * S + KC + r) * row_step + (i + KC // 2) * xw)
+            for r in range(R):
+                for i in range(MR):
+                    vprefetch(y + at + (R + r) * yh + i * yp)
         depthwise_tile(R, MR, KC, WHOLE, S, CHECK, x + at, xw, row_step, weights + b * size, y + at, yp, yh, window_h,
                        window_w, stride, dilation, row, dilation_h, height, column, width, activation, slope)
 
