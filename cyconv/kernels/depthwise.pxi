@@ -19,8 +19,8 @@ cdef inline void depthwise_tile(int R, int MR, int KC, bint WHOLE, int S, bint C
                                 Py_ssize_t row, Py_ssize_t dilation_h, Py_ssize_t height, Py_ssize_t column,
                                 size_t width, int activation, REAL slope) noexcept nogil:
     """R rows x MR pixels of one channel vector. `x`: under the first pixel's first tap, which is at (row, column) of
-    the input. WHOLE: the window is KC x KC. S: the stride where chunks are used (at dilation 1; 1 where R is 2).
-    CHECK: rows and columns may lie outside the input, where there are zeros."""
+    the input. WHOLE: the window is KC x KC. S: the stride where chunks are used (at dilation 1), both ways where R is
+    2. CHECK: rows and columns may lie outside the input, where there are zeros."""
     cdef vec acc[2][8]
     cdef vec wv[3][7]
     cdef vec xv
