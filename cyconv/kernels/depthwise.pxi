@@ -240,8 +240,8 @@ cdef void depthwise_run(const Conv* c, const REAL* x, const REAL* weights, REAL*
 cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* _weights,
                           REAL* y, char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0,
                           Py_ssize_t b1) noexcept nogil:
-    cdef Conv v = c[0]
-    cdef Conv part = c[0]
+    cdef Conv v
+    cdef Conv part
     cdef const REAL* src = x
     cdef REAL* out = y
     cdef Py_ssize_t p = p0, row, column, end, n, mr, more, i, ih, iw, right, last, most, b, at
@@ -251,7 +251,9 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
     if c.phases:
         depthwise_run(c, x, weights, y, scratch, p0, p1)
         return
+    v = c[0]
     if c.load and c.multiplier == 1:       # only the channels of these vectors
+        part = v
         part.channels = min(b1 * LANES, c.channels) - c0
         src = view(&part, &v, x + c0 * c.xc, p0, p1, <REAL*>scratch) - c0
     elif c.load:
