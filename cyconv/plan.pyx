@@ -164,12 +164,13 @@ cdef class Plan:
         if depthwise:
             loads = loads or g.filters != g.channels or g.filters < self._kernels.lanes
             loads = loads or schedule.collides(g.filters, self.dtype.itemsize)
-        # Depthwise tiles meet padding where the input lies; dense ones load the blocks that touch it.
-        self._pads_load = loads or (not depthwise and any(before or after for before, after in g.pads))
         stores = g.filters < self._kernels.lanes or (g.channels_first and not self._separable) if depthwise \
             else g.channels_first
         self._fill(&self._conv, g, depthwise, True, stores)
         self._conv.load = loads
+        # Depthwise tiles meet padding where the input lies; dense ones leave it out, or load the blocks that touch it.
+        pads = not depthwise and any(before or after for before, after in g.pads)
+        self._pads_load = loads or (pads and not self._conv.skips_padding)
         self._run = self._kernels.depthwise if depthwise else self._kernels.conv
         if self._separable:
             self._fill(&self._second, pointwise, False, False, g.channels_first)
@@ -181,13 +182,13 @@ cdef class Plan:
             self._conv.yp = g.filters
             self._second.block_pixels = self._conv.block_pixels
             # [depthwise scratch] [block of depthwise results] [pixel offsets] [outputs]
-            size = self._second.scratch_bytes - self._second.offset_bytes
+            size = self._second.scratch_bytes - self._second.pixel_bytes
             if size:
                 size = self._conv.block_pixels * self._second.vectors * self._kernels.lanes * self.dtype.itemsize
             self._second.load_bytes = _round(self._conv.block_pixels * g.filters * self.dtype.itemsize)
-            self._second.offset_bytes = _round(self._conv.block_pixels * 8)
+            self._second.pixel_bytes = _round(schedule.pixel_bytes(self._conv.block_pixels))
             self._second.scratch_bytes = (
-                self._conv.scratch_bytes + self._second.load_bytes + self._second.offset_bytes + _round(size))
+                self._conv.scratch_bytes + self._second.load_bytes + self._second.pixel_bytes + _round(size))
         self._activate(&self._second if self._separable else &self._conv, activation)
         self._count_bytes()
 
@@ -233,9 +234,10 @@ cdef class Plan:
         c.fetch_ahead = chosen["fetch_ahead"]
         c.unit = chosen["unit"]
         c.phases = chosen["phases"]
+        c.skips_padding = chosen["skips_padding"]
         c.loaded_channels = chosen["loaded_channels"]
         c.load_bytes = chosen["load_bytes"]
-        c.offset_bytes = chosen["offset_bytes"]
+        c.pixel_bytes = chosen["pixel_bytes"]
         c.scratch_bytes = chosen["scratch_bytes"]
         c.load = 0
         pixels = c.out_height * c.out_width
@@ -321,7 +323,10 @@ cdef class Plan:
         elif self._run == self._kernels.depthwise:
             self._kernels.pack_depthwise(&self._conv, kernel, b, first)
         else:
-            self._kernels.pack_conv(&self._conv, kernel, b, first)
+            finite = self._kernels.pack_conv(&self._conv, kernel, b, first)
+            if new._conv.skips_padding and not finite:     # zero times infinity is not zero
+                new._conv.skips_padding = False
+                new._pads_load = True
         return new
 
     cdef _count_bytes(self):

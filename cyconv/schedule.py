@@ -36,8 +36,29 @@ WAY_BYTES = 4096  # addresses this far apart share a set
 TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 
 
-def tile_vectors(filters: int, pixels: int, reduction: int, lanes: int, tile_pixels: list[int]) -> int:
-    """Return the width, in vectors of filters, of the register tile that takes the fewest cycles.
+def axis_parts(size: int, outputs: int, pad: int, window: int, stride: int, dilation_rate: int) -> list[tuple[int, int]]:
+    """Return (outputs, taps) of one axis: how many outputs in a row meet the input with the same taps, and how many."""
+    parts, i = [], 0
+    while i < outputs:
+        at = i * stride - pad
+        first = min(window, max(0, -(at // dilation_rate)))
+        last = max(first, min(window, max(0, -((at - size) // dilation_rate))))
+        end = outputs
+        if first:  # the first output that meets one tap more
+            end = min(end, -(((first - 1) * dilation_rate - pad) // stride))
+        if first < last:  # the first that has lost the last
+            end = min(end, -(((last - 1) * dilation_rate - pad - size) // stride))
+        parts.append((end - i, last - first))
+        i = end
+    return parts
+
+
+def tile_vectors(
+    filters: int, parts: list[tuple[float, int, int]], lanes: int, tile_pixels: list[int]
+) -> tuple[float, int]:
+    """Return (cycles, width) of the register tile that takes the fewest cycles; its width is in vectors of filters.
+
+    ``parts`` are (how many times, so many pixels in a block, with so many products each).
 
     The model: two multiply-adds and two loads a cycle, four cycles until a sum can be added to again, weights read
     from the second-level cache at 32 bytes a cycle beside that, and a fixed price for each tile and each store.
@@ -49,13 +70,14 @@ def tile_vectors(filters: int, pixels: int, reduction: int, lanes: int, tile_pix
         total = 0.0
         for v, blocks in ((width, vectors // width), (vectors % width, 1)):
             if v and blocks:
-                tiles = -(-pixels // tile_pixels[v])
-                mr = pixels / tiles
-                step = max(mr * v / 2, (mr + v) / 2, 4.0) + v / 4
-                total += blocks * tiles * (reduction * step + 20 + 2 * mr * v)
+                for times, pixels, reduction in parts:
+                    tiles = -(-pixels // tile_pixels[v])
+                    mr = pixels / tiles
+                    step = max(mr * v / 2, (mr + v) / 2, 4.0) + v / 4
+                    total += times * blocks * tiles * (reduction * step + 20 + 2 * mr * v)
         return total * (UNEVEN if vectors % width else 1)
 
-    return min((v for v in range(1, 5) if tile_pixels[v] and v <= max(vectors, 1)), key=cycles)
+    return min((cycles(v), v) for v in range(1, len(tile_pixels)) if tile_pixels[v] and v <= max(vectors, 1))
 
 
 def collides(channels: int, itemsize: int) -> bool:
@@ -128,7 +150,7 @@ def blocking(
             block_columns //= 2
         block_columns = -(-out_w // -(-out_w // block_columns))  # as few pieces, of equal size
         block_pixels, whole = block_columns, False
-    spread = 0
+    spread = skipped = 0
     if depthwise:
         vectors = 1
         blocks = -(-g.filters // lanes)
@@ -137,22 +159,39 @@ def blocking(
         filters, depth = g.filters // g.groups, g.channels // g.groups
         if spreads and filters == depth and 1 < depth < lanes <= g.filters and lanes % depth == 0:
             spread, filters = depth, g.filters
-        reduction = kh * kw * depth
+        # Taps that meet only padding are left out where the pixels that meet the same taps still fill tiles.
+        (top, _), (left, _) = g.pads
+        axes = (
+            axis_parts(g.size[0], out_h, top, kh, sh, dh),
+            axis_parts(g.size[1], out_w, left, kw, sw, dw),
+        )
+        most = 1 if spread else 4
         pixels = min(block_pixels, out_h * out_w)
-        vectors = 1 if spread else tile_vectors(filters, pixels, reduction, lanes, tile_pixels)
+        whole_part = [(out_h * out_w / pixels, pixels, kh * kw * depth)]
+        cycles, vectors = tile_vectors(filters, whole_part, lanes, tile_pixels[: most + 1])
+        parts = []
+        for rows_alike, row_taps in axes[0]:
+            for columns_alike, column_taps in axes[1]:
+                pixels = min(rows_alike, block_rows) * min(columns_alike, block_columns)
+                parts.append((rows_alike * columns_alike / pixels, pixels, row_taps * column_taps * depth))
+        if len(parts) > 1:
+            fewer, width = tile_vectors(filters, parts, lanes, tile_pixels[: most + 1])
+            if fewer < cycles:
+                vectors, skipped = width, len(parts)
         blocks = -(-filters // (vectors * lanes))
         stored = vectors * lanes
         stores = stores or filters < stored  # whole vectors to scratch, their filters from there
     load_pixels = rows(block_rows)[0] * columns(block_columns)[0] if loads else 0
-    parts = {
+    sizes = {
         "load_bytes": (load_pixels * loaded + phases * lanes) * itemsize,  # the last vectors reach beyond the row
-        "offset_bytes": 0 if depthwise else block_pixels * 8,
+        "pixel_bytes": 0 if depthwise else pixel_bytes(block_pixels, skipped),
         "out_bytes": (block_pixels * stored + phases * lanes) * itemsize if stores else 0,
     }
-    parts = {name: -(-size // 64) * 64 for name, size in parts.items()}
+    sizes = {name: -(-size // 64) * 64 for name, size in sizes.items()}
     return {
         "vectors": vectors,
         "spread": spread,
+        "skips_padding": skipped > 0,
         "phases": phases,
         "blocks": blocks,
         "block_pixels": block_pixels,
@@ -162,10 +201,15 @@ def blocking(
         "fetch_ahead": depthwise and itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES,
         "unit": 2 * out_w if depthwise and out_h >= LEAST_ROWS else 1,
         "loaded_channels": loaded,
-        "load_bytes": parts["load_bytes"],
-        "offset_bytes": parts["offset_bytes"],
-        "scratch_bytes": sum(parts.values()),
+        "load_bytes": sizes["load_bytes"],
+        "pixel_bytes": sizes["pixel_bytes"],
+        "scratch_bytes": sum(sizes.values()),
     }
+
+
+def pixel_bytes(block_pixels: int, parts: int = 0) -> int:
+    """Return the bytes that a dense block's pixels (two indices each) and parts (five) take."""
+    return block_pixels * 16 + max(parts, 1) * 40
 
 
 def tasks(

@@ -13,6 +13,7 @@ cdef struct Conv:
     Py_ssize_t vectors                    # of filters in a register tile
     Py_ssize_t blocks                     # filter blocks of one group (dense), channel vectors (depthwise)
     Py_ssize_t spread                     # dense: channels (and filters) of each group that shares a vector; else 0
+    Py_ssize_t skips_padding              # dense: taps that meet only padding are left out
     Py_ssize_t phases                     # depthwise, rows as one run of elements: patterns of weights; else 0
     Py_ssize_t block_pixels               # output pixels worked on together
     Py_ssize_t whole_rows                 # a block holds whole rows; else a piece of one row
@@ -23,7 +24,7 @@ cdef struct Conv:
     Py_ssize_t pixel_parts, filter_parts  # tasks
     Py_ssize_t unit                       # output pixels that parts are cut between: one, or two rows
     Py_ssize_t scratch_bytes              # for each task that runs at the same time
-    Py_ssize_t load_bytes, offset_bytes   # of it, a loaded block and its pixel offsets; the rest holds outputs
+    Py_ssize_t load_bytes, pixel_bytes    # of it, a loaded block and where its pixels are; the rest holds outputs
     # What is done to a sum before it is stored.
     int activation                        # 0 linear, 1 relu, 2 relu6, 3 leaky_relu
     double slope
@@ -33,8 +34,8 @@ cdef struct Conv:
 #  scratch of `threads` tasks, threads)
 ctypedef void (*run_t)(const Conv*, const Conv*, const void*, const void*, const void*, void*, char*,
                        int) noexcept nogil
-# (convolution, kernel (taps, channels, filters) contiguous, bias or NULL, packed weights)
-ctypedef void (*pack_t)(const Conv*, const void*, const void*, void*) noexcept nogil
+# (convolution, kernel (taps, channels, filters) contiguous, bias or NULL, packed weights); whether all weights are finite
+ctypedef bint (*pack_t)(const Conv*, const void*, const void*, void*) noexcept nogil
 
 cdef struct Kernels:
     size_t conv_bytes                     # sizeof(Conv): plans and kernels of different builds do not mix

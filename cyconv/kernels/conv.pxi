@@ -4,6 +4,7 @@
 #   task             a range of output pixels x a range of filter blocks               (threads)
 #   pixel block      a few rows of input, read in place or loaded with their padding   (second-level cache)
 #   filter block     its packed weights [bias][taps][channels][vectors * lanes]        (streamed, prefetched)
+#   part             pixels whose windows meet the input with the same taps; the other taps are left out
 #   tile             MR pixels x NV vectors of sums                                    (registers)
 #   taps, channels   one broadcast a pixel, one load a vector, MR * NV multiply-adds
 #
@@ -13,13 +14,15 @@
 cdef struct Taps:
     # A reduction as the tile sees it: window_h x window_w runs of `run` contiguous inputs.
     Py_ssize_t window_h, window_w, step_h, step_w, run
-    Py_ssize_t pitch          # of output pixels
+    Py_ssize_t before, between          # weights of taps left out: before the first row of the window, and after each
+    Py_ssize_t pitch                    # of output pixels
     int activation
     REAL slope
 
 cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
-                       const REAL* weights, REAL* y, Py_ssize_t count) noexcept nogil:
-    """`count` tiles of MR pixels x NV vectors, one after the other; pixel i starts at x + offsets[i].
+                       const Py_ssize_t* places, const REAL* weights, REAL* y, Py_ssize_t count) noexcept nogil:
+    """`count` tiles of MR pixels x NV vectors, one after the other; pixel i starts at x + offsets[i], and is stored as
+    pixel places[i] of y.
     SPREAD: channels, and filters, of each of the groups that share a vector; 0: all lanes are of one group."""
     cdef vec acc[12][4]
     cdef vec wv[8]
@@ -31,7 +34,7 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
     cdef int i, j
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
     cdef Py_ssize_t window_h = t.window_h, window_w = t.window_w, step_h = t.step_h, step_w = t.step_w, run = t.run
-    cdef Py_ssize_t pitch = t.pitch
+    cdef Py_ssize_t before = t.before, between = t.between, pitch = t.pitch
     cdef int activation = t.activation
     cdef REAL slope = t.slope
     for q in range(count):
@@ -40,7 +43,7 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
             xv = vload(w + j * LANES)
             for i in range(MR):
                 acc[i][j] = xv
-        w += NV * LANES
+        w += NV * LANES + before
         for i in range(MR):
             p[i] = x + offsets[i]
         for kh in range(window_h):
@@ -73,6 +76,7 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
                         for j in range(NV):
                             acc[i][j] += xv * wv[j]
                     w += NV * LANES
+            w += between
         # A loop for each activation: loops with branches in them are unrolled too late for sums to stay in registers.
         if activation == 1:
             for i in range(MR):
@@ -87,71 +91,72 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
                 for j in range(NV):
                     acc[i][j] = vleak(acc[i][j], slope)
         for i in range(MR):
+            at = places[i] * pitch
             for j in range(NV):
-                vstore(y + j * LANES, acc[i][j])
-            y += pitch
+                vstore(y + at + j * LANES, acc[i][j])
         offsets += MR
+        places += MR
 
-cdef void run_tiles(int mr, int nv, const Taps* t, const REAL* x, const Py_ssize_t* offsets, const REAL* w,
-                    REAL* y, Py_ssize_t n) noexcept nogil:
+cdef void run_tiles(int mr, int nv, const Taps* t, const REAL* x, const Py_ssize_t* offsets, const Py_ssize_t* places,
+                    const REAL* w, REAL* y, Py_ssize_t n) noexcept nogil:
     """The menu: the tiles that exist. A shape beyond the registers of the target is not compiled."""
     if nv == 1:
-        if mr == 1: tiles(1, 1, 0, t, x, offsets, w, y, n)
-        elif mr == 2: tiles(2, 1, 0, t, x, offsets, w, y, n)
-        elif mr == 3: tiles(3, 1, 0, t, x, offsets, w, y, n)
-        elif mr == 4: tiles(4, 1, 0, t, x, offsets, w, y, n)
-        elif mr == 5: tiles(5, 1, 0, t, x, offsets, w, y, n)
-        elif mr == 6: tiles(6, 1, 0, t, x, offsets, w, y, n)
-        elif mr == 7: tiles(7, 1, 0, t, x, offsets, w, y, n)
-        elif mr == 8: tiles(8, 1, 0, t, x, offsets, w, y, n)
-        elif mr == 9: tiles(9, 1, 0, t, x, offsets, w, y, n)
-        elif mr == 10: tiles(10, 1, 0, t, x, offsets, w, y, n)
-        elif mr == 11: tiles(11, 1, 0, t, x, offsets, w, y, n)
-        elif mr == 12: tiles(12, 1, 0, t, x, offsets, w, y, n)
+        if mr == 1: tiles(1, 1, 0, t, x, offsets, places, w, y, n)
+        elif mr == 2: tiles(2, 1, 0, t, x, offsets, places, w, y, n)
+        elif mr == 3: tiles(3, 1, 0, t, x, offsets, places, w, y, n)
+        elif mr == 4: tiles(4, 1, 0, t, x, offsets, places, w, y, n)
+        elif mr == 5: tiles(5, 1, 0, t, x, offsets, places, w, y, n)
+        elif mr == 6: tiles(6, 1, 0, t, x, offsets, places, w, y, n)
+        elif mr == 7: tiles(7, 1, 0, t, x, offsets, places, w, y, n)
+        elif mr == 8: tiles(8, 1, 0, t, x, offsets, places, w, y, n)
+        elif mr == 9: tiles(9, 1, 0, t, x, offsets, places, w, y, n)
+        elif mr == 10: tiles(10, 1, 0, t, x, offsets, places, w, y, n)
+        elif mr == 11: tiles(11, 1, 0, t, x, offsets, places, w, y, n)
+        elif mr == 12: tiles(12, 1, 0, t, x, offsets, places, w, y, n)
     elif nv == 2:
-        if mr == 1: tiles(1, 2, 0, t, x, offsets, w, y, n)
-        elif mr == 2: tiles(2, 2, 0, t, x, offsets, w, y, n)
-        elif mr == 3: tiles(3, 2, 0, t, x, offsets, w, y, n)
-        elif mr == 4: tiles(4, 2, 0, t, x, offsets, w, y, n)
-        elif mr == 5: tiles(5, 2, 0, t, x, offsets, w, y, n)
-        elif mr == 6: tiles(6, 2, 0, t, x, offsets, w, y, n)
+        if mr == 1: tiles(1, 2, 0, t, x, offsets, places, w, y, n)
+        elif mr == 2: tiles(2, 2, 0, t, x, offsets, places, w, y, n)
+        elif mr == 3: tiles(3, 2, 0, t, x, offsets, places, w, y, n)
+        elif mr == 4: tiles(4, 2, 0, t, x, offsets, places, w, y, n)
+        elif mr == 5: tiles(5, 2, 0, t, x, offsets, places, w, y, n)
+        elif mr == 6: tiles(6, 2, 0, t, x, offsets, places, w, y, n)
         elif REGISTERS == 32:
-            if mr == 7: tiles(7, 2, 0, t, x, offsets, w, y, n)
-            elif mr == 8: tiles(8, 2, 0, t, x, offsets, w, y, n)
+            if mr == 7: tiles(7, 2, 0, t, x, offsets, places, w, y, n)
+            elif mr == 8: tiles(8, 2, 0, t, x, offsets, places, w, y, n)
     elif nv == 3:
-        if mr == 1: tiles(1, 3, 0, t, x, offsets, w, y, n)
-        elif mr == 2: tiles(2, 3, 0, t, x, offsets, w, y, n)
-        elif mr == 3: tiles(3, 3, 0, t, x, offsets, w, y, n)
-        elif mr == 4: tiles(4, 3, 0, t, x, offsets, w, y, n)
+        if mr == 1: tiles(1, 3, 0, t, x, offsets, places, w, y, n)
+        elif mr == 2: tiles(2, 3, 0, t, x, offsets, places, w, y, n)
+        elif mr == 3: tiles(3, 3, 0, t, x, offsets, places, w, y, n)
+        elif mr == 4: tiles(4, 3, 0, t, x, offsets, places, w, y, n)
         elif REGISTERS == 32:
-            if mr == 5: tiles(5, 3, 0, t, x, offsets, w, y, n)
-            elif mr == 6: tiles(6, 3, 0, t, x, offsets, w, y, n)
-            elif mr == 7: tiles(7, 3, 0, t, x, offsets, w, y, n)
+            if mr == 5: tiles(5, 3, 0, t, x, offsets, places, w, y, n)
+            elif mr == 6: tiles(6, 3, 0, t, x, offsets, places, w, y, n)
+            elif mr == 7: tiles(7, 3, 0, t, x, offsets, places, w, y, n)
     elif nv == 4 and REGISTERS == 32:
-        if mr == 1: tiles(1, 4, 0, t, x, offsets, w, y, n)
-        elif mr == 2: tiles(2, 4, 0, t, x, offsets, w, y, n)
-        elif mr == 3: tiles(3, 4, 0, t, x, offsets, w, y, n)
-        elif mr == 4: tiles(4, 4, 0, t, x, offsets, w, y, n)
-        elif mr == 5: tiles(5, 4, 0, t, x, offsets, w, y, n)
-        elif mr == 6: tiles(6, 4, 0, t, x, offsets, w, y, n)
+        if mr == 1: tiles(1, 4, 0, t, x, offsets, places, w, y, n)
+        elif mr == 2: tiles(2, 4, 0, t, x, offsets, places, w, y, n)
+        elif mr == 3: tiles(3, 4, 0, t, x, offsets, places, w, y, n)
+        elif mr == 4: tiles(4, 4, 0, t, x, offsets, places, w, y, n)
+        elif mr == 5: tiles(5, 4, 0, t, x, offsets, places, w, y, n)
+        elif mr == 6: tiles(6, 4, 0, t, x, offsets, places, w, y, n)
 
 cdef inline void spread_tiles(int SPREAD, int mr, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
-                              const REAL* w, REAL* y, Py_ssize_t n) noexcept nogil:
-    if mr == 1: tiles(1, 1, SPREAD, t, x, offsets, w, y, n)
-    elif mr == 2: tiles(2, 1, SPREAD, t, x, offsets, w, y, n)
-    elif mr == 3: tiles(3, 1, SPREAD, t, x, offsets, w, y, n)
-    elif mr == 4: tiles(4, 1, SPREAD, t, x, offsets, w, y, n)
-    elif mr == 5: tiles(5, 1, SPREAD, t, x, offsets, w, y, n)
-    elif mr == 6: tiles(6, 1, SPREAD, t, x, offsets, w, y, n)
-    elif mr == 7: tiles(7, 1, SPREAD, t, x, offsets, w, y, n)
-    elif mr == 8: tiles(8, 1, SPREAD, t, x, offsets, w, y, n)
+                              const Py_ssize_t* places, const REAL* w, REAL* y, Py_ssize_t n) noexcept nogil:
+    if mr == 1: tiles(1, 1, SPREAD, t, x, offsets, places, w, y, n)
+    elif mr == 2: tiles(2, 1, SPREAD, t, x, offsets, places, w, y, n)
+    elif mr == 3: tiles(3, 1, SPREAD, t, x, offsets, places, w, y, n)
+    elif mr == 4: tiles(4, 1, SPREAD, t, x, offsets, places, w, y, n)
+    elif mr == 5: tiles(5, 1, SPREAD, t, x, offsets, places, w, y, n)
+    elif mr == 6: tiles(6, 1, SPREAD, t, x, offsets, places, w, y, n)
+    elif mr == 7: tiles(7, 1, SPREAD, t, x, offsets, places, w, y, n)
+    elif mr == 8: tiles(8, 1, SPREAD, t, x, offsets, places, w, y, n)
 
 cdef void run_spread_tiles(Py_ssize_t spread, int mr, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
-                           const REAL* w, REAL* y, Py_ssize_t n) noexcept nogil:
+                           const Py_ssize_t* places, const REAL* w, REAL* y, Py_ssize_t n) noexcept nogil:
     """The menu where groups share a vector."""
-    if SPREADS and LANES > 2 and spread == 2: spread_tiles(2, mr, t, x, offsets, w, y, n)
-    elif SPREADS and LANES > 4 and spread == 4: spread_tiles(4, mr, t, x, offsets, w, y, n)
-    elif SPREADS and LANES > 8 and spread == 8: spread_tiles(8, mr, t, x, offsets, w, y, n)
+    if SPREADS and LANES > 2 and spread == 2: spread_tiles(2, mr, t, x, offsets, places, w, y, n)
+    elif SPREADS and LANES > 4 and spread == 4: spread_tiles(4, mr, t, x, offsets, places, w, y, n)
+    elif SPREADS and LANES > 8 and spread == 8: spread_tiles(8, mr, t, x, offsets, places, w, y, n)
 
 cdef inline int tile_pixels(int vectors) noexcept nogil:
     """Most pixels of a tile that is `vectors` wide: sums fit the vector registers, pointers the integer ones."""
@@ -168,7 +173,7 @@ cdef inline Py_ssize_t block_filters(const Conv* c, Py_ssize_t b, Py_ssize_t* wi
 cdef inline Py_ssize_t reduction(const Conv* c) noexcept nogil:
     return c.window_h * c.window_w * (c.spread if c.spread else c.channels // c.groups)
 
-cdef void pack_conv(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
+cdef bint pack_conv(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
     """packed[group][block][1 + reduction][vectors * lanes] <- bias, then kernel (reduction, filters)."""
     cdef const REAL* src = <const REAL*>kernel
     cdef const REAL* b = <const REAL*>bias
@@ -188,68 +193,125 @@ cdef void pack_conv(const Conv* c, const void* kernel, const void* bias, void* p
                 for j in range(lanes, width):
                     dst[j] = 0
             dst += width
+    return finite(src, K * c.filters)
 
-cdef void multiply(const Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0, Py_ssize_t b1,
-                   const REAL* weights, REAL* y, Py_ssize_t* offsets, REAL* out) noexcept nogil:
-    """Output pixels [p0, p1) of one image, filter blocks [b0, b1) counted over all groups."""
-    cdef Py_ssize_t count = p1 - p0, K = reduction(v), filters = v.filters // v.groups, full = v.vectors * LANES
-    cdef Py_ssize_t group = LANES if v.spread else v.channels // v.groups      # channels that a tile reads
-    cdef Py_ssize_t last, stored, i, k, b, g, first, width, row, column, n, mr, more, most, f, at, step
+cdef struct Part:
+    # Pixels that meet the input with taps [h0, h1) x [w0, w1) of their windows, and nothing but padding with the others.
+    Py_ssize_t pixels, h0, h1, w0, w1
+
+cdef inline Py_ssize_t alike(Py_ssize_t i, Py_ssize_t end, Py_ssize_t size, Py_ssize_t pad, Py_ssize_t window,
+                             Py_ssize_t stride, Py_ssize_t dilation, Py_ssize_t* first,
+                             Py_ssize_t* last) noexcept nogil:
+    """On one axis, outputs [i, result), of those before `end`, meet the input with the same taps [first, last)."""
+    cdef Py_ssize_t at = i * stride - pad
+    first[0] = 0 if at >= 0 else min(window, (dilation - 1 - at) // dilation)
+    last[0] = 0 if at >= size else min(window, (size - at + dilation - 1) // dilation)
+    last[0] = max(first[0], last[0])
+    if first[0]:                   # the first output that meets one tap more
+        end = min(end, (pad - (first[0] - 1) * dilation + stride - 1) // stride)
+    if first[0] < last[0]:         # the first that has lost the last
+        end = min(end, (size + pad - (last[0] - 1) * dilation + stride - 1) // stride)
+    return end
+
+cdef Py_ssize_t divide(const Conv* c, const Conv* v, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t* offsets,
+                       Py_ssize_t* places, Part* parts) noexcept nogil:
+    """The number of parts of output pixels [p0, p1) of one image. Part by part, pixels' offsets in the input that `v`
+    describes, and their places behind p0."""
+    cdef Py_ssize_t row = p0 // c.out_width, end = (p1 - 1) // c.out_width + 1, column, right, low, high, r, k, n = 0
+    cdef Py_ssize_t next_row, next_column, at, step = v.stride_w * v.xw, count = 0
+    cdef Part part
+    while row < end:
+        part.h0 = part.w0 = 0
+        part.h1 = c.window_h
+        part.w1 = c.window_w
+        next_row = end
+        if c.skips_padding:
+            next_row = alike(row, end, c.height, c.top, c.window_h, c.stride_h, c.dilation_h, &part.h0, &part.h1)
+        column = max(0, p0 - row * c.out_width) if next_row - row == 1 else 0
+        right = min(c.out_width, p1 - row * c.out_width)
+        while column < right:
+            next_column = right
+            if c.skips_padding:
+                next_column = alike(column, right, c.width, c.left, c.window_w, c.stride_w, c.dilation_w, &part.w0,
+                                    &part.w1)
+            part.pixels = n
+            for r in range(row, next_row):
+                low = max(column, p0 - r * c.out_width)
+                high = min(next_column, p1 - r * c.out_width)
+                at = (r * v.stride_h - v.top) * v.xh - v.left * v.xw
+                for k in range(low, high):         # a vector loop
+                    offsets[n + k - low] = at + k * step
+                    places[n + k - low] = r * c.out_width - p0 + k
+                n += max(0, high - low)
+            part.pixels = n - part.pixels
+            if part.pixels:
+                parts[count] = part
+                count += 1
+            column = next_column
+        row = next_row
+    return count
+
+cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0,
+                   Py_ssize_t b1, const REAL* weights, REAL* y, char* scratch, REAL* out) noexcept nogil:
+    """Output pixels [p0, p1) of one image, filter blocks [b0, b1) counted over all groups. `v`: where the input is."""
+    cdef Py_ssize_t* offsets = <Py_ssize_t*>scratch
+    cdef Py_ssize_t* places = offsets + c.block_pixels
+    cdef Part* parts = <Part*>(places + c.block_pixels)
+    cdef Part* part
+    cdef Py_ssize_t K = reduction(c), filters = c.filters // c.groups, full = c.vectors * LANES
+    cdef Py_ssize_t group = LANES if c.spread else c.channels // c.groups      # channels that a tile reads
+    cdef Py_ssize_t last, stored, i, b, g, first, width, n, mr, more, most, f, at, tap, done
+    cdef Py_ssize_t count = divide(c, v, p0, p1, offsets, places, parts)
     cdef Taps t
     cdef const REAL* w
     cdef const REAL* src
     cdef REAL* dst
     cdef bint direct
-    row = p0 // v.out_width
-    column = p0 % v.out_width
-    step = v.stride_w * v.xw
-    i = 0
-    while i < count:               # row by row, so that the loop over a row is a vector loop
-        at = (row * v.stride_h - v.top) * v.xh + (column * v.stride_w - v.left) * v.xw
-        n = min(v.out_width - column, count - i)
-        for k in range(n):
-            offsets[i + k] = at + k * step
-        i += n
-        row += 1
-        column = 0
-    t.window_h = v.window_h
-    t.window_w = v.window_w
     t.step_h = v.dilation_h * v.xh
     t.step_w = v.dilation_w * v.xw
-    t.run = group
-    t.activation = v.activation
-    t.slope = <REAL>v.slope
-    if t.step_w == group:          # a row of the window is contiguous: one longer run
-        t.run = v.window_w * group
-        t.window_w = 1
-    block_filters(v, v.blocks - 1, &last)
-    last = ((v.blocks - 1) * v.vectors + last) * LANES * (K + 1)      # packed weights of one group
+    t.activation = c.activation
+    t.slope = <REAL>c.slope
+    block_filters(c, c.blocks - 1, &last)
+    last = ((c.blocks - 1) * c.vectors + last) * LANES * (K + 1)      # packed weights of one group
     for b in range(b0, b1):
-        g = b // v.blocks
-        first = block_filters(v, b % v.blocks, &width)
-        w = weights + g * last + (b % v.blocks) * full * (K + 1)
+        g = b // c.blocks
+        first = block_filters(c, b % c.blocks, &width)
+        w = weights + g * last + (b % c.blocks) * full * (K + 1)
+        tap = K // (c.window_h * c.window_w) * width * LANES          # packed weights of one tap
         stored = min(width * LANES, filters - first)
         f = g * filters + first
-        direct = v.yf == 1 and stored == width * LANES
-        dst = y + p0 * v.yp + f if direct else out
-        t.pitch = v.yp if direct else width * LANES
-        src = x + (first if v.spread else g * group)
-        # As many tiles as needed, as equal as possible: `more` of mr + 1 pixels, then the others of mr.
-        most = 8 if v.spread else tile_pixels(<int>width)
-        n = (count + most - 1) // most
-        mr = count // n
-        more = count % n
-        at = more * (mr + 1)
-        if v.spread:
-            if more:
-                run_spread_tiles(v.spread, <int>mr + 1, &t, src, offsets, w, dst, more)
-            run_spread_tiles(v.spread, <int>mr, &t, src, offsets + at, w, dst + at * t.pitch, n - more)
-        else:
-            if more:
-                run_tiles(<int>mr + 1, <int>width, &t, src, offsets, w, dst, more)
-            run_tiles(<int>mr, <int>width, &t, src, offsets + at, w, dst + at * t.pitch, n - more)
+        direct = c.yf == 1 and stored == width * LANES
+        dst = y + p0 * c.yp + f if direct else out
+        t.pitch = c.yp if direct else width * LANES
+        done = 0
+        for i in range(count):
+            part = parts + i
+            t.window_h = part.h1 - part.h0
+            t.window_w = part.w1 - part.w0
+            t.run = group
+            t.before = (part.h0 * c.window_w + part.w0) * tap
+            t.between = (c.window_w - t.window_w) * tap
+            if t.step_w == group:          # a row of the window is contiguous: one longer run
+                t.run = t.window_w * group
+                t.window_w = 1
+            src = x + (first if c.spread else g * group) + part.h0 * t.step_h + part.w0 * t.step_w
+            # As many tiles as needed, as equal as possible: `more` of mr + 1 pixels, then the others of mr.
+            most = 8 if c.spread else tile_pixels(<int>width)
+            n = (part.pixels + most - 1) // most
+            mr = part.pixels // n
+            more = part.pixels % n
+            at = done + more * (mr + 1)
+            if c.spread:
+                if more:
+                    run_spread_tiles(c.spread, <int>mr + 1, &t, src, offsets + done, places + done, w, dst, more)
+                run_spread_tiles(c.spread, <int>mr, &t, src, offsets + at, places + at, w, dst, n - more)
+            else:
+                if more:
+                    run_tiles(<int>mr + 1, <int>width, &t, src, offsets + done, places + done, w, dst, more)
+                run_tiles(<int>mr, <int>width, &t, src, offsets + at, places + at, w, dst, n - more)
+            done += part.pixels
         if not direct:
-            scatter(v, out, t.pitch, p0, count, f, stored, y)
+            scatter(c, out, t.pitch, p0, p1 - p0, f, stored, y)
 
 cdef void scatter(const Conv* v, const REAL* src, Py_ssize_t pitch, Py_ssize_t p0, Py_ssize_t count,
                   Py_ssize_t f, Py_ssize_t filters, REAL* y) noexcept nogil:
@@ -263,8 +325,8 @@ cdef void conv_block(const Conv* c, const Conv* _, const REAL* x, const REAL* we
                      char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
     cdef Conv v
     cdef const REAL* src = view(c, &v, x, p0, p1, <REAL*>scratch)
-    multiply(&v, src, p0, p1, b0, b1, weights, y, <Py_ssize_t*>(scratch + c.load_bytes),
-             <REAL*>(scratch + c.load_bytes + c.offset_bytes))
+    multiply(c, &v, src, p0, p1, b0, b1, weights, y, scratch + c.load_bytes,
+             <REAL*>(scratch + c.load_bytes + c.pixel_bytes))
 
 cdef void run_conv(const Conv* c, const Conv* _, const void* x, const void* weights, const void* second_weights,
                    void* y, char* scratch, int threads) noexcept nogil:

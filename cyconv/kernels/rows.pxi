@@ -37,6 +37,20 @@ cdef void load_pixels(const Conv* c, const REAL* x, Py_ssize_t row, Py_ssize_t f
             for k in range(C * M, L):
                 d[i * L + k] = 0
 
+cdef bint finite(const REAL* a, Py_ssize_t count) noexcept nogil:
+    cdef vec sums = vset(0)
+    cdef REAL[LANES] lanes
+    cdef REAL total = 0
+    cdef Py_ssize_t k
+    for k in range(count // LANES):
+        sums += vload(a + k * LANES) * vset(0)
+    vstore(lanes, sums)
+    for k in range(LANES):
+        total += lanes[k]
+    for k in range(count // LANES * LANES, count):
+        total += a[k] * 0
+    return total == 0
+
 cdef inline void copy_ends(int N, const REAL* src, Py_ssize_t count, REAL* dst) noexcept nogil:
     """The first N and the last N of `count` elements: all of them, if N is at least half of them."""
     memcpy(dst, src, N * sizeof(REAL))
@@ -112,7 +126,7 @@ cdef const REAL* view(const Conv* c, Conv* v, const REAL* x, Py_ssize_t p0, Py_s
     iw0 = c0 * c.stride_w - c.left
     iw1 = (c1 - 1) * c.stride_w - c.left + (c.window_w - 1) * c.dilation_w + 1
     v[0] = c[0]
-    if not c.load and ih0 >= 0 and iw0 >= 0 and ih1 <= c.height and iw1 <= c.width:
+    if not c.load and (c.skips_padding or ih0 >= 0 and iw0 >= 0 and ih1 <= c.height and iw1 <= c.width):
         return x
     cols = (c1 - c0) * c.window_w if c.split_columns else iw1 - iw0
     rows = (r1 - r0) * c.window_h if c.split_rows else ih1 - ih0

@@ -7,8 +7,8 @@ cdef void separable_block(const Conv* c, const Conv* pointwise, const REAL* x, c
     cdef REAL* middle = <REAL*>(scratch + c.scratch_bytes) - p0 * c.filters      # [block pixels][channels * multiplier]
     cdef char* rest = scratch + c.scratch_bytes + pointwise.load_bytes
     depthwise_block(c, NULL, x, weights, NULL, middle, scratch, p0, p1, 0, c.blocks)
-    multiply(pointwise, middle, p0, p1, b0, b1, pointwise_weights, y, <Py_ssize_t*>rest,
-             <REAL*>(rest + pointwise.offset_bytes))
+    multiply(pointwise, pointwise, middle, p0, p1, b0, b1, pointwise_weights, y, rest,
+             <REAL*>(rest + pointwise.pixel_bytes))
 
 cdef void run_separable(const Conv* c, const Conv* pointwise, const void* x, const void* weights,
                         const void* pointwise_weights, void* y, char* scratch, int threads) noexcept nogil:
