@@ -170,7 +170,7 @@ cdef class Plan:
         self._conv.load = loads
         # Depthwise tiles meet padding where the input lies; dense ones leave it out, or load the blocks that touch it.
         pads = not depthwise and any(before or after for before, after in g.pads)
-        self._pads_load = loads or (pads and not self._conv.skips_padding)
+        self._pads_load = loads or (pads and not self._conv.leave_out)
         self._run = self._kernels.depthwise if depthwise else self._kernels.conv
         if self._separable:
             self._fill(&self._second, pointwise, False, False, g.channels_first)
@@ -234,7 +234,7 @@ cdef class Plan:
         c.fetch_ahead = chosen["fetch_ahead"]
         c.unit = chosen["unit"]
         c.phases = chosen["phases"]
-        c.skips_padding = chosen["skips_padding"]
+        c.leave_out = chosen["leave_out"]
         c.loaded_channels = chosen["loaded_channels"]
         c.load_bytes = chosen["load_bytes"]
         c.pixel_bytes = chosen["pixel_bytes"]
@@ -324,8 +324,8 @@ cdef class Plan:
             self._kernels.pack_depthwise(&self._conv, kernel, b, first)
         else:
             finite = self._kernels.pack_conv(&self._conv, kernel, b, first)
-            if new._conv.skips_padding and not finite:     # zero times infinity is not zero
-                new._conv.skips_padding = False
+            if new._conv.leave_out and not finite:     # zero times infinity is not zero
+                new._conv.leave_out = 0
                 new._pads_load = True
         return new
 

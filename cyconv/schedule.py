@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from math import gcd, prod
+from typing import NamedTuple
 
 from cyconv.geometry import Geometry
 
@@ -36,8 +37,10 @@ WAY_BYTES = 4096  # addresses this far apart share a set
 TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 
 
-def axis_parts(size: int, outputs: int, pad: int, window: int, stride: int, dilation_rate: int) -> list[tuple[int, int]]:
-    """Return (outputs, taps) of one axis: how many outputs in a row meet the input with the same taps, and how many."""
+def axis_parts(
+    size: int, outputs: int, pad: int, window: int, stride: int, dilation_rate: int
+) -> list[tuple[int, int]]:
+    """Return (outputs, taps) of one axis: neighbouring outputs that meet the input with the same taps, and how many."""
     parts, i = [], 0
     while i < outputs:
         at = i * stride - pad
@@ -53,16 +56,29 @@ def axis_parts(size: int, outputs: int, pad: int, window: int, stride: int, dila
     return parts
 
 
+def tap_outputs(size: int, outputs: int, pad: int, window: int, stride: int, dilation_rate: int) -> list[int]:
+    """Return how many outputs of one axis meet the input with each tap."""
+    places = [tap * dilation_rate - pad for tap in range(window)]
+    return [max(0, min(outputs, -((at - size) // stride)) - min(outputs, max(0, -(at // stride)))) for at in places]
+
+
+class Part(NamedTuple):
+    """Pixels that a dense layer tiles together."""
+
+    times: float  # how often in an image
+    pixels: int  # in a block
+    reduction: int  # products of each pixel
+    resume: bool = False  # sums are read from the output first
+
+
 def tile_vectors(
-    filters: int, parts: list[tuple[float, int, int]], lanes: int, tile_pixels: list[int]
+    filters: int, parts: list[Part], lanes: int, itemsize: int, tile_pixels: list[int]
 ) -> tuple[float, int]:
     """Return (cycles, width) of the register tile that takes the fewest cycles; its width is in vectors of filters.
 
-    ``parts`` are (how many times, so many pixels in a block, with so many products each).
-
     The model: two multiply-adds and two loads a cycle, four cycles until a sum can be added to again, weights read
-    from the second-level cache at 32 bytes a cycle beside that, and a fixed price for each tile and each store.
-    Blocks that are not all of one width are harder to share out.
+    from the second-level cache at 32 bytes a cycle beside that, from the last at half of it, and a fixed price for each
+    tile and each load and store of its sums. Blocks that are not all of one width are harder to share out.
     """
     vectors = -(-filters // lanes)
 
@@ -70,14 +86,40 @@ def tile_vectors(
         total = 0.0
         for v, blocks in ((width, vectors // width), (vectors % width, 1)):
             if v and blocks:
-                for times, pixels, reduction in parts:
+                for times, pixels, reduction, resume in parts:
                     tiles = -(-pixels // tile_pixels[v])
                     mr = pixels / tiles
-                    step = max(mr * v / 2, (mr + v) / 2, 4.0) + v / 4
-                    total += times * blocks * tiles * (reduction * step + 20 + 2 * mr * v)
+                    far = v * lanes * itemsize * reduction > CACHE_BYTES * 3 // 4
+                    step = max(mr * v / 2, (mr + v) / 2, 4.0) + v / (2 if far else 4)
+                    total += times * blocks * tiles * (reduction * step + 20 + (3 if resume else 2) * mr * v)
         return total * (UNEVEN if vectors % width else 1)
 
     return min((cycles(v), v) for v in range(1, len(tile_pixels)) if tile_pixels[v] and v <= max(vectors, 1))
+
+
+def dense_parts(g: Geometry, block_rows: int, block_columns: int) -> list[list[Part]]:
+    """Return the parts of the three ways to meet padding: whole windows, pixels alike, tap after tap."""
+    out_h, out_w = g.output_size
+    depth = g.channels // g.groups
+    axes = [
+        (size, outputs, pad, window, stride, dilation_rate)
+        for size, outputs, (pad, _), window, stride, dilation_rate in zip(
+            g.size, g.output_size, g.pads, g.window, g.strides, g.dilation_rate, strict=True
+        )
+    ]
+
+    def part(rows: int, columns: int, reduction: int, resume: bool = False) -> Part:
+        pixels = min(rows, block_rows) * min(columns, block_columns)
+        return Part(rows * columns / pixels, pixels, reduction, resume)
+
+    rows, columns = (axis_parts(*axis) for axis in axes)
+    tap_rows, tap_columns = (tap_outputs(*axis) for axis in axes)
+    ends = [part(out_h, out_w, 0), part(out_h, out_w, 0, True)]
+    return [
+        [part(out_h, out_w, prod(g.window) * depth)],
+        [part(r, c, r_taps * c_taps * depth) for r, r_taps in rows for c, c_taps in columns],
+        [*ends, *(part(r, c, depth, True) for r in tap_rows for c in tap_columns if r * c)],
+    ]
 
 
 def collides(channels: int, itemsize: int) -> bool:
@@ -150,7 +192,7 @@ def blocking(
             block_columns //= 2
         block_columns = -(-out_w // -(-out_w // block_columns))  # as few pieces, of equal size
         block_pixels, whole = block_columns, False
-    spread = skipped = 0
+    spread = leave_out = skipped = 0
     if depthwise:
         vectors = 1
         blocks = -(-g.filters // lanes)
@@ -159,25 +201,11 @@ def blocking(
         filters, depth = g.filters // g.groups, g.channels // g.groups
         if spreads and filters == depth and 1 < depth < lanes <= g.filters and lanes % depth == 0:
             spread, filters = depth, g.filters
-        # Taps that meet only padding are left out where the pixels that meet the same taps still fill tiles.
-        (top, _), (left, _) = g.pads
-        axes = (
-            axis_parts(g.size[0], out_h, top, kh, sh, dh),
-            axis_parts(g.size[1], out_w, left, kw, sw, dw),
-        )
-        most = 1 if spread else 4
-        pixels = min(block_pixels, out_h * out_w)
-        whole_part = [(out_h * out_w / pixels, pixels, kh * kw * depth)]
-        cycles, vectors = tile_vectors(filters, whole_part, lanes, tile_pixels[: most + 1])
-        parts = []
-        for rows_alike, row_taps in axes[0]:
-            for columns_alike, column_taps in axes[1]:
-                pixels = min(rows_alike, block_rows) * min(columns_alike, block_columns)
-                parts.append((rows_alike * columns_alike / pixels, pixels, row_taps * column_taps * depth))
-        if len(parts) > 1:
-            fewer, width = tile_vectors(filters, parts, lanes, tile_pixels[: most + 1])
-            if fewer < cycles:
-                vectors, skipped = width, len(parts)
+        ways = dense_parts(g, block_rows, block_columns)
+        skipped = len(ways[1])
+        few = tile_pixels[:2] if spread else tile_pixels
+        found = [(tile_vectors(filters, way, lanes, itemsize, few), n) for n, way in enumerate(ways)]
+        (_, vectors), leave_out = min(found, key=lambda f: (f[0][0], f[1]))
         blocks = -(-filters // (vectors * lanes))
         stored = vectors * lanes
         stores = stores or filters < stored  # whole vectors to scratch, their filters from there
@@ -191,7 +219,7 @@ def blocking(
     return {
         "vectors": vectors,
         "spread": spread,
-        "skips_padding": skipped > 0,
+        "leave_out": leave_out,
         "phases": phases,
         "blocks": blocks,
         "block_pixels": block_pixels,

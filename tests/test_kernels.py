@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from strategies import CHANNELS, DTYPES, OPS, ORDERS, assert_close, cases, check, make
 
-from cyconv import kernels
+from cyconv import kernels, ops, schedule
 
 dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 every_op = pytest.mark.parametrize("op", OPS)
@@ -307,3 +308,27 @@ def test_using_puts_the_instruction_set_back():
 def test_unknown_instruction_set():
     with pytest.raises(ValueError, match=r"isa must be one of .*received 'mmx'"), kernels.using("mmx"):
         pass
+
+
+@pytest.mark.usefixtures("isa")
+@given(
+    case=cases("conv", orders=("C",), batches=(1, 2)),
+    activation=st.sampled_from([None, "relu", "relu6", "leaky_relu"]),
+)
+def test_ways_to_meet_padding_differ_in_no_bit(case, activation):
+    """Dense layers take whole windows, pixels alike or tap after tap: each is tried, whatever the schedule chooses."""
+    choose, results = schedule.dense_parts, []
+    for way in range(3):
+
+        def only(*arguments, way=way):
+            ways = choose(*arguments)
+            return [parts if n == way else [p._replace(times=1e30) for p in parts] for n, parts in enumerate(ways)]
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(schedule, "dense_parts", only)
+            ops._template.cache_clear()
+            check(case)
+            results.append(case.run(activation=activation))
+    ops._template.cache_clear()
+    np.testing.assert_array_equal(results[0], results[1], err_msg=str(case))
+    np.testing.assert_array_equal(results[0], results[2], err_msg=str(case))

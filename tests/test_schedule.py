@@ -70,7 +70,7 @@ def test_workspace_is_what_is_allocated(name, threads):
     """What packing and a call take from the C library and keep, in a process whose threads have started."""
     code = f"""{USED}
 cyconv.set_num_threads({threads})
-cyconv.ops.conv(np.ones((1, 100, 64), np.float32), np.ones((1, 64, 64), np.float32))  # next to no scratch
+cyconv.ops.conv(np.ones((1, 32, 128), np.float32), np.ones((1, 128, 128), np.float32))  # next to no scratch
 x = np.ones(SHAPES[{name!r}][1], np.float32)
 out = np.empty(make_plan({name!r}).output_shape, np.float32)
 before = used()

@@ -13,7 +13,7 @@ cdef struct Conv:
     Py_ssize_t vectors                    # of filters in a register tile
     Py_ssize_t blocks                     # filter blocks of one group (dense), channel vectors (depthwise)
     Py_ssize_t spread                     # dense: channels (and filters) of each group that shares a vector; else 0
-    Py_ssize_t skips_padding              # dense: taps that meet only padding are left out
+    Py_ssize_t leave_out                  # dense, taps that meet only padding: 0 no, 1 of pixels alike, 2 tap after tap
     Py_ssize_t phases                     # depthwise, rows as one run of elements: patterns of weights; else 0
     Py_ssize_t block_pixels               # output pixels worked on together
     Py_ssize_t whole_rows                 # a block holds whole rows; else a piece of one row

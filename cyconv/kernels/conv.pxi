@@ -4,7 +4,8 @@
 #   task             a range of output pixels x a range of filter blocks               (threads)
 #   pixel block      a few rows of input, read in place or loaded with their padding   (second-level cache)
 #   filter block     its packed weights [bias][taps][channels][vectors * lanes]        (streamed, prefetched)
-#   part             pixels whose windows meet the input with the same taps; the other taps are left out
+#   part             pixels whose windows meet the input with the same taps: taps that meet only padding are left out;
+#                    or one tap and all pixels that it meets, the sums kept in the output from tap to tap
 #   tile             MR pixels x NV vectors of sums                                    (registers)
 #   taps, channels   one broadcast a pixel, one load a vector, MR * NV multiply-adds
 #
@@ -16,6 +17,7 @@ cdef struct Taps:
     Py_ssize_t window_h, window_w, step_h, step_w, run
     Py_ssize_t before, between          # weights of taps left out: before the first row of the window, and after each
     Py_ssize_t pitch                    # of output pixels
+    bint resume                         # sums go on from those in the output
     int activation
     REAL slope
 
@@ -35,14 +37,21 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
     cdef Py_ssize_t window_h = t.window_h, window_w = t.window_w, step_h = t.step_h, step_w = t.step_w, run = t.run
     cdef Py_ssize_t before = t.before, between = t.between, pitch = t.pitch
+    cdef bint resume = t.resume
     cdef int activation = t.activation
     cdef REAL slope = t.slope
     for q in range(count):
         w = weights
-        for j in range(NV):
-            xv = vload(w + j * LANES)
+        if resume:
             for i in range(MR):
-                acc[i][j] = xv
+                at = places[i] * pitch
+                for j in range(NV):
+                    acc[i][j] = vload(y + at + j * LANES)
+        else:
+            for j in range(NV):
+                xv = vload(w + j * LANES)
+                for i in range(MR):
+                    acc[i][j] = xv
         w += NV * LANES + before
         for i in range(MR):
             p[i] = x + offsets[i]
@@ -196,7 +205,7 @@ cdef bint pack_conv(const Conv* c, const void* kernel, const void* bias, void* p
     return finite(src, K * c.filters)
 
 cdef struct Part:
-    # Pixels that meet the input with taps [h0, h1) x [w0, w1) of their windows, and nothing but padding with the others.
+    # Pixels that are tiled together, and the taps [h0, h1) x [w0, w1) of their windows that they meet the input with.
     Py_ssize_t pixels, h0, h1, w0, w1
 
 cdef inline Py_ssize_t alike(Py_ssize_t i, Py_ssize_t end, Py_ssize_t size, Py_ssize_t pad, Py_ssize_t window,
@@ -213,37 +222,50 @@ cdef inline Py_ssize_t alike(Py_ssize_t i, Py_ssize_t end, Py_ssize_t size, Py_s
         end = min(end, (size + pad - (last[0] - 1) * dilation + stride - 1) // stride)
     return end
 
+cdef inline void meet(Py_ssize_t at, Py_ssize_t outputs, Py_ssize_t size, Py_ssize_t stride, Py_ssize_t* first,
+                      Py_ssize_t* last) noexcept nogil:
+    """On one axis, outputs [first, last) meet the input with a tap; output 0 has it at `at`."""
+    first[0] = 0 if at >= 0 else min(outputs, (stride - 1 - at) // stride)
+    last[0] = 0 if at >= size else min(outputs, (size - at + stride - 1) // stride)
+
+cdef inline Py_ssize_t locate(const Conv* v, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t row, Py_ssize_t next_row,
+                              Py_ssize_t column, Py_ssize_t next_column, Py_ssize_t* offsets,
+                              Py_ssize_t* places) noexcept nogil:
+    """The number of those of output pixels [p0, p1) in these rows and columns; where their windows start in the input
+    that `v` describes, and their places behind p0."""
+    cdef Py_ssize_t n = 0, at, r, k, low, high, step = v.stride_w * v.xw
+    for r in range(row, next_row):
+        low = max(column, p0 - r * v.out_width)
+        high = min(next_column, p1 - r * v.out_width)
+        at = (r * v.stride_h - v.top) * v.xh - v.left * v.xw
+        for k in range(low, high):         # a vector loop
+            offsets[n + k - low] = at + k * step
+            places[n + k - low] = r * v.out_width - p0 + k
+        n += max(0, high - low)
+    return n
+
 cdef Py_ssize_t divide(const Conv* c, const Conv* v, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t* offsets,
                        Py_ssize_t* places, Part* parts) noexcept nogil:
-    """The number of parts of output pixels [p0, p1) of one image. Part by part, pixels' offsets in the input that `v`
-    describes, and their places behind p0."""
-    cdef Py_ssize_t row = p0 // c.out_width, end = (p1 - 1) // c.out_width + 1, column, right, low, high, r, k, n = 0
-    cdef Py_ssize_t next_row, next_column, at, step = v.stride_w * v.xw, count = 0
+    """The number of parts of output pixels [p0, p1) of one image; their pixels as `locate` finds them."""
+    cdef Py_ssize_t row = p0 // c.out_width, end = (p1 - 1) // c.out_width + 1, column, right, n = 0, count = 0
+    cdef Py_ssize_t next_row, next_column
     cdef Part part
     while row < end:
         part.h0 = part.w0 = 0
         part.h1 = c.window_h
         part.w1 = c.window_w
         next_row = end
-        if c.skips_padding:
+        if c.leave_out == 1:
             next_row = alike(row, end, c.height, c.top, c.window_h, c.stride_h, c.dilation_h, &part.h0, &part.h1)
         column = max(0, p0 - row * c.out_width) if next_row - row == 1 else 0
         right = min(c.out_width, p1 - row * c.out_width)
         while column < right:
             next_column = right
-            if c.skips_padding:
+            if c.leave_out == 1:
                 next_column = alike(column, right, c.width, c.left, c.window_w, c.stride_w, c.dilation_w, &part.w0,
                                     &part.w1)
-            part.pixels = n
-            for r in range(row, next_row):
-                low = max(column, p0 - r * c.out_width)
-                high = min(next_column, p1 - r * c.out_width)
-                at = (r * v.stride_h - v.top) * v.xh - v.left * v.xw
-                for k in range(low, high):         # a vector loop
-                    offsets[n + k - low] = at + k * step
-                    places[n + k - low] = r * c.out_width - p0 + k
-                n += max(0, high - low)
-            part.pixels = n - part.pixels
+            part.pixels = locate(v, p0, p1, row, next_row, column, next_column, offsets + n, places + n)
+            n += part.pixels
             if part.pixels:
                 parts[count] = part
                 count += 1
@@ -251,17 +273,70 @@ cdef Py_ssize_t divide(const Conv* c, const Conv* v, Py_ssize_t p0, Py_ssize_t p
         row = next_row
     return count
 
+cdef void run_part(const Conv* c, Taps* t, const Part* part, const REAL* x, const Py_ssize_t* offsets,
+                   const Py_ssize_t* places, const REAL* w, Py_ssize_t width, REAL* y) noexcept nogil:
+    """As many tiles as needed, as equal as possible: `more` of mr + 1 pixels, then the others of mr."""
+    cdef Py_ssize_t tap = reduction(c) // (c.window_h * c.window_w) * width * LANES       # packed weights of one
+    cdef Py_ssize_t most = 8 if c.spread else tile_pixels(<int>width), n, mr, more, at
+    t.window_h = part.h1 - part.h0
+    t.window_w = part.w1 - part.w0
+    t.run = LANES if c.spread else c.channels // c.groups      # channels that a tile reads
+    t.before = (part.h0 * c.window_w + part.w0) * tap
+    t.between = (c.window_w - t.window_w) * tap
+    x += part.h0 * t.step_h + part.w0 * t.step_w
+    if t.step_w == t.run:          # a row of the window is contiguous: one longer run
+        t.run = t.window_w * t.run
+        t.window_w = 1
+    n = (part.pixels + most - 1) // most
+    mr = part.pixels // n
+    more = part.pixels % n
+    at = more * (mr + 1)
+    if c.spread:
+        if more:
+            run_spread_tiles(c.spread, <int>mr + 1, t, x, offsets, places, w, y, more)
+        run_spread_tiles(c.spread, <int>mr, t, x, offsets + at, places + at, w, y, n - more)
+    else:
+        if more:
+            run_tiles(<int>mr + 1, <int>width, t, x, offsets, places, w, y, more)
+        run_tiles(<int>mr, <int>width, t, x, offsets + at, places + at, w, y, n - more)
+
+cdef void run_taps(const Conv* c, const Conv* v, Taps* t, Py_ssize_t p0, Py_ssize_t p1, const REAL* x,
+                   Py_ssize_t* offsets, Py_ssize_t* places, const REAL* w, Py_ssize_t width, REAL* y) noexcept nogil:
+    """One tap after the other, each for all pixels that meet the input with it; between them sums are kept in `y`."""
+    cdef Part part
+    cdef Py_ssize_t row, next_row, column, next_column
+    cdef int activation = t.activation
+    memset(&part, 0, sizeof(Part))                       # no taps: sums become the bias
+    part.pixels = locate(v, p0, p1, p0 // c.out_width, (p1 - 1) // c.out_width + 1, 0, c.out_width, offsets, places)
+    t.activation = 0
+    run_part(c, t, &part, x, offsets, places, w, width, y)
+    t.resume = True
+    for part.h0 in range(c.window_h):
+        meet(part.h0 * c.dilation_h - c.top, c.out_height, c.height, c.stride_h, &row, &next_row)
+        row = max(row, p0 // c.out_width)
+        next_row = min(next_row, (p1 - 1) // c.out_width + 1)
+        for part.w0 in range(c.window_w):
+            meet(part.w0 * c.dilation_w - c.left, c.out_width, c.width, c.stride_w, &column, &next_column)
+            part.pixels = locate(v, p0, p1, row, next_row, column, next_column, offsets, places)
+            part.h1 = part.h0 + 1
+            part.w1 = part.w0 + 1
+            if part.pixels:
+                run_part(c, t, &part, x, offsets, places, w, width, y)
+    if activation:
+        t.activation = activation
+        memset(&part, 0, sizeof(Part))
+        part.pixels = locate(v, p0, p1, p0 // c.out_width, (p1 - 1) // c.out_width + 1, 0, c.out_width, offsets, places)
+        run_part(c, t, &part, x, offsets, places, w, width, y)
+    t.resume = False
+
 cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0,
                    Py_ssize_t b1, const REAL* weights, REAL* y, char* scratch, REAL* out) noexcept nogil:
     """Output pixels [p0, p1) of one image, filter blocks [b0, b1) counted over all groups. `v`: where the input is."""
     cdef Py_ssize_t* offsets = <Py_ssize_t*>scratch
     cdef Py_ssize_t* places = offsets + c.block_pixels
     cdef Part* parts = <Part*>(places + c.block_pixels)
-    cdef Part* part
     cdef Py_ssize_t K = reduction(c), filters = c.filters // c.groups, full = c.vectors * LANES
-    cdef Py_ssize_t group = LANES if c.spread else c.channels // c.groups      # channels that a tile reads
-    cdef Py_ssize_t last, stored, i, b, g, first, width, n, mr, more, most, f, at, tap, done
-    cdef Py_ssize_t count = divide(c, v, p0, p1, offsets, places, parts)
+    cdef Py_ssize_t last, stored, i, b, g, first, width, f, at, count = 0
     cdef Taps t
     cdef const REAL* w
     cdef const REAL* src
@@ -269,47 +344,29 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
     cdef bint direct
     t.step_h = v.dilation_h * v.xh
     t.step_w = v.dilation_w * v.xw
+    t.resume = False
     t.activation = c.activation
     t.slope = <REAL>c.slope
+    if c.leave_out < 2:
+        count = divide(c, v, p0, p1, offsets, places, parts)
     block_filters(c, c.blocks - 1, &last)
     last = ((c.blocks - 1) * c.vectors + last) * LANES * (K + 1)      # packed weights of one group
     for b in range(b0, b1):
         g = b // c.blocks
         first = block_filters(c, b % c.blocks, &width)
         w = weights + g * last + (b % c.blocks) * full * (K + 1)
-        tap = K // (c.window_h * c.window_w) * width * LANES          # packed weights of one tap
         stored = min(width * LANES, filters - first)
         f = g * filters + first
         direct = c.yf == 1 and stored == width * LANES
         dst = y + p0 * c.yp + f if direct else out
         t.pitch = c.yp if direct else width * LANES
-        done = 0
+        src = x + (first if c.spread else g * (c.channels // c.groups))
+        at = 0
         for i in range(count):
-            part = parts + i
-            t.window_h = part.h1 - part.h0
-            t.window_w = part.w1 - part.w0
-            t.run = group
-            t.before = (part.h0 * c.window_w + part.w0) * tap
-            t.between = (c.window_w - t.window_w) * tap
-            if t.step_w == group:          # a row of the window is contiguous: one longer run
-                t.run = t.window_w * group
-                t.window_w = 1
-            src = x + (first if c.spread else g * group) + part.h0 * t.step_h + part.w0 * t.step_w
-            # As many tiles as needed, as equal as possible: `more` of mr + 1 pixels, then the others of mr.
-            most = 8 if c.spread else tile_pixels(<int>width)
-            n = (part.pixels + most - 1) // most
-            mr = part.pixels // n
-            more = part.pixels % n
-            at = done + more * (mr + 1)
-            if c.spread:
-                if more:
-                    run_spread_tiles(c.spread, <int>mr + 1, &t, src, offsets + done, places + done, w, dst, more)
-                run_spread_tiles(c.spread, <int>mr, &t, src, offsets + at, places + at, w, dst, n - more)
-            else:
-                if more:
-                    run_tiles(<int>mr + 1, <int>width, &t, src, offsets + done, places + done, w, dst, more)
-                run_tiles(<int>mr, <int>width, &t, src, offsets + at, places + at, w, dst, n - more)
-            done += part.pixels
+            run_part(c, &t, parts + i, src, offsets + at, places + at, w, width, dst)
+            at += parts[i].pixels
+        if c.leave_out == 2:
+            run_taps(c, v, &t, p0, p1, src, offsets, places, w, width, dst)
         if not direct:
             scatter(c, out, t.pitch, p0, p1 - p0, f, stored, y)
 

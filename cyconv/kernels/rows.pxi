@@ -126,7 +126,7 @@ cdef const REAL* view(const Conv* c, Conv* v, const REAL* x, Py_ssize_t p0, Py_s
     iw0 = c0 * c.stride_w - c.left
     iw1 = (c1 - 1) * c.stride_w - c.left + (c.window_w - 1) * c.dilation_w + 1
     v[0] = c[0]
-    if not c.load and (c.skips_padding or ih0 >= 0 and iw0 >= 0 and ih1 <= c.height and iw1 <= c.width):
+    if not c.load and (c.leave_out or ih0 >= 0 and iw0 >= 0 and ih1 <= c.height and iw1 <= c.width):
         return x
     cols = (c1 - c0) * c.window_w if c.split_columns else iw1 - iw0
     rows = (r1 - r0) * c.window_h if c.split_rows else ih1 - ih0
