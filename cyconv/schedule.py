@@ -208,7 +208,7 @@ def blocking(
         (_, vectors), leave_out = min(found, key=lambda f: (f[0][0], f[1]))
         blocks = -(-filters // (vectors * lanes))
         stored = vectors * lanes
-        stores = stores or filters < stored  # whole vectors to scratch, their filters from there
+        stores = stores or filters < stored or leave_out == 2  # whole vectors to scratch, their filters from there
     load_pixels = rows(block_rows)[0] * columns(block_columns)[0] if loads else 0
     sizes = {
         "load_bytes": (load_pixels * loaded + phases * lanes) * itemsize,  # the last vectors reach beyond the row

@@ -332,3 +332,15 @@ def test_ways_to_meet_padding_differ_in_no_bit(case, activation):
     ops._template.cache_clear()
     np.testing.assert_array_equal(results[0], results[1], err_msg=str(case))
     np.testing.assert_array_equal(results[0], results[2], err_msg=str(case))
+
+
+@pytest.mark.usefixtures("isa")
+def test_threads_that_share_filters_keep_their_sums_apart(set_num_threads):
+    """Deep channels, few padded pixels: tap after tap; the last block of filters is moved back over the one before."""
+    case = make("conv", (1, 3, 3, 512), (3, 3, 512, 33), dtype=np.float64, padding="same")
+    set_num_threads(1)
+    want = check(case)
+    for threads in (2, 3):
+        set_num_threads(threads)
+        for _ in range(50):
+            np.testing.assert_array_equal(case.run(), want)

@@ -34,7 +34,7 @@ cdef struct Conv:
 #  scratch of `threads` tasks, threads)
 ctypedef void (*run_t)(const Conv*, const Conv*, const void*, const void*, const void*, void*, char*,
                        int) noexcept nogil
-# (convolution, kernel (taps, channels, filters) contiguous, bias or NULL, packed weights); whether all weights are finite
+# (convolution, kernel (taps, channels, filters) contiguous, bias or NULL, packed weights): whether weights are finite
 ctypedef bint (*pack_t)(const Conv*, const void*, const void*, void*) noexcept nogil
 
 cdef struct Kernels:

@@ -5,7 +5,7 @@
 #   pixel block      a few rows of input, read in place or loaded with their padding   (second-level cache)
 #   filter block     its packed weights [bias][taps][channels][vectors * lanes]        (streamed, prefetched)
 #   part             pixels whose windows meet the input with the same taps: taps that meet only padding are left out;
-#                    or one tap and all pixels that it meets, the sums kept in the output from tap to tap
+#                    or one tap and all pixels that it meets, the sums kept in scratch from tap to tap
 #   tile             MR pixels x NV vectors of sums                                    (registers)
 #   taps, channels   one broadcast a pixel, one load a vector, MR * NV multiply-adds
 #
@@ -301,15 +301,15 @@ cdef void run_part(const Conv* c, Taps* t, const Part* part, const REAL* x, cons
         run_tiles(<int>mr, <int>width, t, x, offsets + at, places + at, w, y, n - more)
 
 cdef void run_taps(const Conv* c, const Conv* v, Taps* t, Py_ssize_t p0, Py_ssize_t p1, const REAL* x,
-                   Py_ssize_t* offsets, Py_ssize_t* places, const REAL* w, Py_ssize_t width, REAL* y) noexcept nogil:
-    """One tap after the other, each for all pixels that meet the input with it; between them sums are kept in `y`."""
+                   Py_ssize_t* offsets, Py_ssize_t* places, const REAL* w, Py_ssize_t width, REAL* out) noexcept nogil:
+    """One tap after the other, each for all pixels that meet the input with it; between them sums are kept in `out`."""
     cdef Part part
     cdef Py_ssize_t row, next_row, column, next_column
     cdef int activation = t.activation
     memset(&part, 0, sizeof(Part))                       # no taps: sums become the bias
     part.pixels = locate(v, p0, p1, p0 // c.out_width, (p1 - 1) // c.out_width + 1, 0, c.out_width, offsets, places)
     t.activation = 0
-    run_part(c, t, &part, x, offsets, places, w, width, y)
+    run_part(c, t, &part, x, offsets, places, w, width, out)
     t.resume = True
     for part.h0 in range(c.window_h):
         meet(part.h0 * c.dilation_h - c.top, c.out_height, c.height, c.stride_h, &row, &next_row)
@@ -321,12 +321,12 @@ cdef void run_taps(const Conv* c, const Conv* v, Taps* t, Py_ssize_t p0, Py_ssiz
             part.h1 = part.h0 + 1
             part.w1 = part.w0 + 1
             if part.pixels:
-                run_part(c, t, &part, x, offsets, places, w, width, y)
+                run_part(c, t, &part, x, offsets, places, w, width, out)
     if activation:
         t.activation = activation
         memset(&part, 0, sizeof(Part))
         part.pixels = locate(v, p0, p1, p0 // c.out_width, (p1 - 1) // c.out_width + 1, 0, c.out_width, offsets, places)
-        run_part(c, t, &part, x, offsets, places, w, width, y)
+        run_part(c, t, &part, x, offsets, places, w, width, out)
     t.resume = False
 
 cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0,
@@ -357,7 +357,8 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
         w = weights + g * last + (b % c.blocks) * full * (K + 1)
         stored = min(width * LANES, filters - first)
         f = g * filters + first
-        direct = c.yf == 1 and stored == width * LANES
+        # Sums of some taps stay out of y: the filters that two blocks share may be those of two threads.
+        direct = c.yf == 1 and stored == width * LANES and c.leave_out < 2
         dst = y + p0 * c.yp + f if direct else out
         t.pitch = c.yp if direct else width * LANES
         src = x + (first if c.spread else g * (c.channels // c.groups))
