@@ -91,7 +91,7 @@ def tile_vectors(
                     mr = pixels / tiles
                     far = v * lanes * itemsize * reduction > CACHE_BYTES * 3 // 4
                     step = max(mr * v / 2, (mr + v) / 2, 4.0) + v / (2 if far else 4)
-                    total += times * blocks * tiles * (reduction * step + 20 + (3 if resume else 2) * mr * v)
+                    total += times * blocks * tiles * (reduction * step + 8 + (4 if resume else 2) * mr * v)
         return total * (UNEVEN if vectors % width else 1)
 
     return min((cycles(v), v) for v in range(1, len(tile_pixels)) if tile_pixels[v] and v <= max(vectors, 1))

@@ -2,7 +2,8 @@
 
 A kernel receives validated arguments and a preallocated output; it neither allocates nor raises.
 Every sum starts with the bias and adds taps in row order, channels inside, whatever tile, block or thread it falls to:
-the bits of a result depend on the instruction set and dtype alone. Padding is zeros that are multiplied like any input.
+the bits of a result depend on the instruction set and dtype alone. Padding is zeros that are multiplied like any input;
+where weights are finite that adds nothing, and dense layers leave it out.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from cython.parallel cimport prange

@@ -1,4 +1,4 @@
-# Input rows: straight from the array where the window stays inside it, else a few of them loaded, padded, to scratch.
+# Input rows: straight from the array where nothing reads padding, else a few of them loaded, padded, to scratch.
 
 cdef void load_pixels(const Conv* c, const REAL* x, Py_ssize_t row, Py_ssize_t first, Py_ssize_t count, Py_ssize_t step,
                       REAL* dst) noexcept nogil:
