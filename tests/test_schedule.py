@@ -7,8 +7,10 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cyconv import ops, plan
+from cyconv import geometry, ops, plan, schedule
 
 # Shapes that leave one way of sharing out: few rows, few filters, one image, many images.
 SHAPES = {
@@ -83,3 +85,26 @@ print(used() - before, made.workspace_bytes)
     assert done.returncode == 0, done.stderr
     taken, said = map(int, done.stdout.split())
     assert abs(taken - said) < 4096, f"{taken} bytes taken, {said} said"  # Python's objects
+
+
+@given(
+    size=st.integers(1, 12),
+    window=st.integers(1, 6),
+    stride=st.integers(1, 4),
+    dilation_rate=st.integers(1, 5),
+    pads=st.tuples(st.integers(0, 9), st.integers(0, 9)),
+)
+def test_outputs_and_the_taps_that_meet_the_input(size, window, stride, dilation_rate, pads):
+    outputs = (size + sum(pads) - (window - 1) * dilation_rate - 1) // stride + 1
+    if outputs < 1:
+        return
+    assert outputs == geometry.output_size(size, window, stride, dilation_rate, pads)
+    first = np.arange(outputs)[:, None] * stride - pads[0] + np.arange(window) * dilation_rate
+    met = (first >= 0) & (first < size)
+    axis = (size, outputs, pads[0], window, stride, dilation_rate)
+    parts = schedule.axis_parts(*axis)
+    assert [taps for n, taps in parts for _ in range(n)] == met.sum(1).tolist()
+    ends = np.cumsum([n for n, _ in parts])
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        assert (met[start:end] == met[start]).all()
+    assert schedule.tap_outputs(*axis) == met.sum(0).tolist()
