@@ -13,6 +13,7 @@ from typing import NamedTuple
 from cyconv.geometry import Geometry
 
 MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the first-level cache
+MOST_PARTS = 512  # that the model looks at: a few milliseconds
 UNEVEN = 1.05  # price of filter blocks that are not all equal
 PARTS_A_THREAD = 2  # at most
 LEAST_PART_FLOPS = 8_000_000  # what another thread could take over: some 100 us
@@ -98,7 +99,10 @@ def tile_vectors(
 
 
 def dense_parts(g: Geometry, block_rows: int, block_columns: int) -> list[list[Part]]:
-    """Return the parts of the three ways to meet padding: whole windows, pixels alike, tap after tap."""
+    """Return the parts of the three ways to meet padding: whole windows, pixels alike, tap after tap.
+
+    Of the first alone where the others have so many that a plan would take long to make.
+    """
     out_h, out_w = g.output_size
     depth = g.channels // g.groups
     axes = [
@@ -114,9 +118,12 @@ def dense_parts(g: Geometry, block_rows: int, block_columns: int) -> list[list[P
 
     rows, columns = (axis_parts(*axis) for axis in axes)
     tap_rows, tap_columns = (tap_outputs(*axis) for axis in axes)
+    whole = [part(out_h, out_w, prod(g.window) * depth)]
+    if max(len(rows) * len(columns), prod(g.window)) > MOST_PARTS:
+        return [whole]
     ends = [part(out_h, out_w, 0), part(out_h, out_w, 0, True)]
     return [
-        [part(out_h, out_w, prod(g.window) * depth)],
+        whole,
         [part(r, c, r_taps * c_taps * depth) for r, r_taps in rows for c, c_taps in columns],
         [*ends, *(part(r, c, depth, True) for r in tap_rows for c in tap_columns if r * c)],
     ]
@@ -192,7 +199,7 @@ def blocking(
             block_columns //= 2
         block_columns = -(-out_w // -(-out_w // block_columns))  # as few pieces, of equal size
         block_pixels, whole = block_columns, False
-    spread = leave_out = skipped = 0
+    spread = leave_out = most_parts = 0
     if depthwise:
         vectors = 1
         blocks = -(-g.filters // lanes)
@@ -202,17 +209,17 @@ def blocking(
         if spreads and filters == depth and 1 < depth < lanes <= g.filters and lanes % depth == 0:
             spread, filters = depth, g.filters
         ways = dense_parts(g, block_rows, block_columns)
-        skipped = len(ways[1])
         few = tile_pixels[:2] if spread else tile_pixels
         found = [(tile_vectors(filters, way, lanes, itemsize, few), n) for n, way in enumerate(ways)]
         (_, vectors), leave_out = min(found, key=lambda f: (f[0][0], f[1]))
+        most_parts = min(len(ways[1]), block_pixels) if leave_out == 1 else 1
         blocks = -(-filters // (vectors * lanes))
         stored = vectors * lanes
         stores = stores or filters < stored or leave_out == 2  # whole vectors to scratch, their filters from there
     load_pixels = rows(block_rows)[0] * columns(block_columns)[0] if loads else 0
     sizes = {
         "load_bytes": (load_pixels * loaded + phases * lanes) * itemsize,  # the last vectors reach beyond the row
-        "pixel_bytes": 0 if depthwise else pixel_bytes(block_pixels, skipped),
+        "pixel_bytes": 0 if depthwise else pixel_bytes(block_pixels, most_parts),
         "out_bytes": (block_pixels * stored + phases * lanes) * itemsize if stores else 0,
     }
     sizes = {name: -(-size // 64) * 64 for name, size in sizes.items()}
@@ -235,9 +242,9 @@ def blocking(
     }
 
 
-def pixel_bytes(block_pixels: int, parts: int = 0) -> int:
+def pixel_bytes(block_pixels: int, parts: int = 1) -> int:
     """Return the bytes that a dense block's pixels (two indices each) and parts (five) take."""
-    return block_pixels * 16 + max(parts, 1) * 40
+    return block_pixels * 16 + parts * 40
 
 
 def tasks(
