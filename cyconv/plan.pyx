@@ -323,8 +323,9 @@ cdef class Plan:
         elif self._run == self._kernels.depthwise:
             self._kernels.pack_depthwise(&self._conv, kernel, b, first)
         else:
-            finite = self._kernels.pack_conv(&self._conv, kernel, b, first)
-            if new._conv.leave_out and not finite:     # zero times infinity is not zero
+            self._kernels.pack_conv(&self._conv, kernel, b, first)
+            if new._conv.leave_out and not self._kernels.finite(kernel, cnp.PyArray_SIZE(<cnp.ndarray>weights[0])):
+                # Zero times infinity is not zero.
                 new._conv.leave_out = 0
                 new._pads_load = True
         return new

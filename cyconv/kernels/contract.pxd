@@ -34,8 +34,10 @@ cdef struct Conv:
 #  scratch of `threads` tasks, threads)
 ctypedef void (*run_t)(const Conv*, const Conv*, const void*, const void*, const void*, void*, char*,
                        int) noexcept nogil
-# (convolution, kernel (taps, channels, filters) contiguous, bias or NULL, packed weights): whether weights are finite
-ctypedef bint (*pack_t)(const Conv*, const void*, const void*, void*) noexcept nogil
+# (convolution, kernel (taps, channels, filters) contiguous, bias or NULL, packed weights)
+ctypedef void (*pack_t)(const Conv*, const void*, const void*, void*) noexcept nogil
+# (elements, how many): whether all are finite
+ctypedef bint (*finite_t)(const void*, Py_ssize_t) noexcept nogil
 
 cdef struct Kernels:
     size_t conv_bytes                     # sizeof(Conv): plans and kernels of different builds do not mix
@@ -48,3 +50,4 @@ cdef struct Kernels:
     run_t separable
     pack_t pack_conv
     pack_t pack_depthwise
+    finite_t finite

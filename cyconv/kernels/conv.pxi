@@ -182,7 +182,7 @@ cdef inline Py_ssize_t block_filters(const Conv* c, Py_ssize_t b, Py_ssize_t* wi
 cdef inline Py_ssize_t reduction(const Conv* c) noexcept nogil:
     return c.window_h * c.window_w * (c.spread if c.spread else c.channels // c.groups)
 
-cdef bint pack_conv(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
+cdef void pack_conv(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
     """packed[group][block][1 + reduction][vectors * lanes] <- bias, then kernel (reduction, filters)."""
     cdef const REAL* src = <const REAL*>kernel
     cdef const REAL* b = <const REAL*>bias
@@ -202,7 +202,6 @@ cdef bint pack_conv(const Conv* c, const void* kernel, const void* bias, void* p
                 for j in range(lanes, width):
                     dst[j] = 0
             dst += width
-    return finite(src, K * c.filters)
 
 cdef struct Part:
     # Pixels that are tiled together, and the taps [h0, h1) x [w0, w1) of their windows that they meet the input with.
@@ -304,17 +303,17 @@ cdef void run_taps(const Conv* c, const Conv* v, Taps* t, Py_ssize_t p0, Py_ssiz
                    Py_ssize_t* offsets, Py_ssize_t* places, const REAL* w, Py_ssize_t width, REAL* out) noexcept nogil:
     """One tap after the other, each for all pixels that meet the input with it; between them sums are kept in `out`."""
     cdef Part part
-    cdef Py_ssize_t row, next_row, column, next_column
+    cdef Py_ssize_t first = p0 // c.out_width, end = (p1 - 1) // c.out_width + 1, row, next_row, column, next_column
     cdef int activation = t.activation
     memset(&part, 0, sizeof(Part))                       # no taps: sums become the bias
-    part.pixels = locate(v, p0, p1, p0 // c.out_width, (p1 - 1) // c.out_width + 1, 0, c.out_width, offsets, places)
+    part.pixels = locate(v, p0, p1, first, end, 0, c.out_width, offsets, places)
     t.activation = 0
     run_part(c, t, &part, x, offsets, places, w, width, out)
     t.resume = True
     for part.h0 in range(c.window_h):
         meet(part.h0 * c.dilation_h - c.top, c.out_height, c.height, c.stride_h, &row, &next_row)
-        row = max(row, p0 // c.out_width)
-        next_row = min(next_row, (p1 - 1) // c.out_width + 1)
+        row = max(row, first)
+        next_row = min(next_row, end)
         for part.w0 in range(c.window_w):
             meet(part.w0 * c.dilation_w - c.left, c.out_width, c.width, c.stride_w, &column, &next_column)
             part.pixels = locate(v, p0, p1, row, next_row, column, next_column, offsets, places)
@@ -324,8 +323,8 @@ cdef void run_taps(const Conv* c, const Conv* v, Taps* t, Py_ssize_t p0, Py_ssiz
                 run_part(c, t, &part, x, offsets, places, w, width, out)
     if activation:
         t.activation = activation
-        memset(&part, 0, sizeof(Part))
-        part.pixels = locate(v, p0, p1, p0 // c.out_width, (p1 - 1) // c.out_width + 1, 0, c.out_width, offsets, places)
+        memset(&part, 0, sizeof(Part))                   # no taps: sums go on as they are
+        part.pixels = locate(v, p0, p1, first, end, 0, c.out_width, offsets, places)
         run_part(c, t, &part, x, offsets, places, w, width, out)
     t.resume = False
 

@@ -187,7 +187,7 @@ cdef inline int chunk(const Conv* v) noexcept nogil:
         return <int>v.window_w
     return 4 if v.dilation_w == 1 and v.stride_w == 1 and v.window_w > 3 else 1
 
-cdef bint pack_depthwise(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
+cdef void pack_depthwise(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
     """packed[block or phase][1 + taps][lanes] <- bias, then kernel (taps, filters); zeros beyond the filters. Phases
     go on with the first filter behind the last."""
     cdef const REAL* src = <const REAL*>kernel
@@ -204,7 +204,6 @@ cdef bint pack_depthwise(const Conv* c, const void* kernel, const void* bias, vo
                 else:
                     dst[k] = b[f] if t < 0 else src[t * c.filters + f]
             dst += LANES
-    return finite(src, taps * c.filters)
 
 cdef void depthwise_run(const Conv* c, const REAL* x, const REAL* weights, REAL* y, char* scratch, Py_ssize_t p0,
                         Py_ssize_t p1) noexcept nogil:

@@ -3,7 +3,7 @@
 A kernel receives validated arguments and a preallocated output; it neither allocates nor raises.
 Every sum starts with the bias and adds taps in row order, channels inside, whatever tile, block or thread it falls to:
 the bits of a result depend on the instruction set and dtype alone. Padding is zeros that are multiplied like any input;
-where weights are finite that adds nothing, and dense layers leave it out.
+where weights are finite that adds nothing, and dense layers may leave it out.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from cython.parallel cimport prange
@@ -53,6 +53,7 @@ table.depthwise = run_depthwise
 table.separable = run_separable
 table.pack_conv = pack_conv
 table.pack_depthwise = pack_depthwise
+table.finite = finite
 for _vectors in range(1, 5):
     table.pixels[_vectors] = tile_pixels(_vectors)
 

@@ -37,7 +37,9 @@ cdef void load_pixels(const Conv* c, const REAL* x, Py_ssize_t row, Py_ssize_t f
             for k in range(C * M, L):
                 d[i * L + k] = 0
 
-cdef bint finite(const REAL* a, Py_ssize_t count) noexcept nogil:
+cdef bint finite(const void* elements, Py_ssize_t count) noexcept nogil:
+    """Zero times each is zero unless one of them is infinite or NaN."""
+    cdef const REAL* a = <const REAL*>elements
     cdef vec sums = vset(0)
     cdef REAL[LANES] lanes
     cdef REAL total = 0
