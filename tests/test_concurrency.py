@@ -187,26 +187,31 @@ def test_weights_replaced_while_plans_are_made(how):
     seen = set()
 
     def call(thread):
-        while not done.is_set():
-            n = calls[thread] % len(inputs)
-            got = layer(inputs[n]).tobytes()
-            which = [i for i, answers in enumerate(allowed) if answers[n] == got]
-            assert which, f"a mix of weights in call {calls[thread]}"
-            seen.update(which)
-            calls[thread] += 1
+        try:
+            while not done.is_set():
+                n = calls[thread] % len(inputs)
+                got = layer(inputs[n]).tobytes()
+                which = [i for i, answers in enumerate(allowed) if answers[n] == got]
+                assert which, f"a mix of weights in call {calls[thread]}"
+                seen.update(which)
+                calls[thread] += 1
+        finally:
+            done.set()
 
     def swap():
+        """Until there was time to meet, however slow the machine: every input twice in each thread, more sets than one."""
         try:
-            end = time.monotonic() + 1
+            least = time.monotonic() + 1
             n = 0
-            while time.monotonic() < end or n < 100:
+            while not done.is_set():
                 replace(layer, sets[n % len(sets)])
                 n += 1
+                met = n >= 100 and min(calls) >= 2 * len(inputs) and len(seen) > 1
+                if met and time.monotonic() > least:
+                    return
         finally:
             done.set()
 
     if replace is assign_kernel:
         layer.set_weights([sets[0][0], np.zeros_like(sets[0][1])])
     assert not in_threads(lambda: call(0), lambda: call(1), swap)
-    assert len(seen) > 1
-    assert min(calls) > len(inputs)
