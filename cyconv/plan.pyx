@@ -160,35 +160,47 @@ cdef class Plan:
         g = geometry
         # A dense layer whose groups have one channel is a depthwise one.
         depthwise = op != "conv" or g.groups == g.channels > 1 and g.filters < g.groups * max(2, self._kernels.lanes)
-        loads = g.channels_first and g.channels > 1
-        if depthwise:
-            loads = loads or g.filters != g.channels or g.filters < self._kernels.lanes
+        lanes = self._kernels.lanes
+        planar = depthwise and schedule.planar_depthwise(g, lanes)
+        if self._separable:
+            planar = planar and schedule.planar_tile(pointwise, lanes, self.dtype.itemsize, self._tiles())[1] > 0
+        if planar:
+            loads = g.strides[1] > 1
+        elif depthwise:
+            loads = g.channels_first and g.channels > 1
+            loads = loads or g.filters != g.channels or g.filters < lanes
             loads = loads or schedule.collides(g.filters, self.dtype.itemsize)
-        stores = g.filters < self._kernels.lanes or (g.channels_first and not self._separable) if depthwise \
-            else g.channels_first
-        self._fill(&self._conv, g, depthwise, True, stores)
+        else:
+            loads = g.channels_first and g.channels > 1
+        stores = g.filters < lanes or (g.channels_first and not self._separable) if depthwise else g.channels_first
+        self._fill(&self._conv, g, depthwise, True, stores, planar if depthwise else None,
+                   2 * g.filters if planar and self._separable else 0)
         self._conv.load = loads
-        # Depthwise tiles meet padding where the input lies; dense ones leave it out, or load the blocks that touch it.
-        pads = not depthwise and any(before or after for before, after in g.pads)
+        # Depthwise tiles of channels meet padding where the input lies; dense ones leave it out, or load the blocks
+        # that touch it.
+        pads = (planar or not depthwise) and any(before or after for before, after in g.pads)
         self._pads_load = loads or (pads and not self._conv.leave_out)
         self._run = self._kernels.depthwise if depthwise else self._kernels.conv
         if self._separable:
-            self._fill(&self._second, pointwise, False, False, g.channels_first)
+            self._fill(&self._second, pointwise, False, False, g.channels_first, planar, 0)
             self._run = self._kernels.separable
-            self._second.xc = 1
-            self._second.xw = g.filters
-            self._second.xh = g.filters * self._second.width
-            self._conv.yf = 1
-            self._conv.yp = g.filters
+            self._second.xc, self._second.xw = (self._conv.block_pixels, 1) if planar else (1, g.filters)
+            self._second.xh = self._second.xw * self._second.width
+            self._conv.yf, self._conv.yp = self._second.xc, self._second.xw
             self._second.block_pixels = self._conv.block_pixels
-            # [depthwise scratch] [block of depthwise results] [pixel offsets] [outputs]
-            size = self._second.scratch_bytes - self._second.pixel_bytes
+            # [depthwise scratch] [block of depthwise results] [pixels of the tile] [outputs]
+            size = self._second.scratch_bytes - self._second.tile_bytes
             if size:
-                size = self._conv.block_pixels * self._second.vectors * self._kernels.lanes * self.dtype.itemsize
+                size = self._conv.block_pixels * self._second.vectors * lanes * self.dtype.itemsize
             self._second.load_bytes = _round(self._conv.block_pixels * g.filters * self.dtype.itemsize)
-            self._second.pixel_bytes = _round(schedule.pixel_bytes(self._conv.block_pixels))
+            if planar:
+                self._second.unit = self._conv.unit
+                pixels = -(-self._conv.block_pixels // lanes) * lanes
+                self._second.tile_bytes = _round(schedule.panel_bytes(g.filters, pixels, self.dtype.itemsize))
+            else:
+                self._second.tile_bytes = _round(schedule.pixel_bytes(self._conv.block_pixels))
             self._second.scratch_bytes = (
-                self._conv.scratch_bytes + self._second.load_bytes + self._second.pixel_bytes + _round(size))
+                self._conv.scratch_bytes + self._second.load_bytes + self._second.tile_bytes + _round(size))
         self._activate(&self._second if self._separable else &self._conv, activation)
         self._count_bytes()
 
@@ -208,7 +220,7 @@ cdef class Plan:
         c.activation = code
         c.slope = slope
 
-    cdef _fill(self, Conv* c, g, bint depthwise, bint loads, bint stores):
+    cdef _fill(self, Conv* c, g, bint depthwise, bint loads, bint stores, planar, kept):
         cdef Py_ssize_t pixels
         c.batch = g.batch
         c.height, c.width = g.size
@@ -220,15 +232,16 @@ cdef class Plan:
         c.dilation_h, c.dilation_w = g.dilation_rate
         (c.top, _), (c.left, _) = g.pads
         c.multiplier = g.filters // g.channels if depthwise else 1
-        chosen = schedule.blocking(g, depthwise, self.dtype.itemsize, self._kernels.lanes,
-                                   [self._kernels.pixels[i] for i in range(5)], loads, stores,
-                                   bool(self._kernels.spreads))
+        chosen = schedule.blocking(g, depthwise, self.dtype.itemsize, self._kernels.lanes, self._tiles(), loads,
+                                   stores, bool(self._kernels.spreads), planar, kept)
+        c.planar = chosen["planar"]
+        c.block_filters = chosen["block_filters"]
         c.spread = chosen["spread"]
         c.groups = 1 if depthwise or c.spread else g.groups
         c.vectors = chosen["vectors"]
         c.blocks = chosen["blocks"]
         c.block_pixels = chosen["block_pixels"]
-        c.whole_rows = chosen["whole_rows"]
+        c.block_shape = chosen["block_shape"]
         c.split_rows = chosen["split_rows"]
         c.split_columns = chosen["split_columns"]
         c.fetch_ahead = chosen["fetch_ahead"]
@@ -237,13 +250,17 @@ cdef class Plan:
         c.leave_out = chosen["leave_out"]
         c.loaded_channels = chosen["loaded_channels"]
         c.load_bytes = chosen["load_bytes"]
-        c.pixel_bytes = chosen["pixel_bytes"]
+        c.tile_bytes = chosen["tile_bytes"]
         c.scratch_bytes = chosen["scratch_bytes"]
         c.load = 0
         pixels = c.out_height * c.out_width
         c.yn = pixels * g.filters
         c.yp, c.yf = (1, pixels) if g.channels_first else (g.filters, 1)
         c.pixel_parts = c.filter_parts = 1
+
+    cdef list _tiles(self):
+        """Most pixels of a tile by its width in vectors."""
+        return [self._kernels.pixels[i] for i in range(5)]
 
     cdef _share(self, int most):
         """Cut the work up for so many threads."""
@@ -266,9 +283,11 @@ cdef class Plan:
     cdef _extents(self):
         """What tasks divide: units of so many pixels, and blocks of filters, worth so many full ones."""
         cdef Conv* c = &self._second if self._separable else &self._conv
-        cdef Py_ssize_t vectors = (c.filters // c.groups + self._kernels.lanes - 1) // self._kernels.lanes
+        cdef Py_ssize_t lanes = 1 if c.planar else self._kernels.lanes
+        cdef Py_ssize_t vectors = (c.filters // c.groups + lanes - 1) // lanes
+        cdef Py_ssize_t full = (c.block_filters or 1) if c.planar else c.vectors
         units = c.batch * ((c.out_height * c.out_width + c.unit - 1) // c.unit)
-        return units, c.unit, c.groups * c.blocks, c.groups * vectors / <double>c.vectors
+        return units, c.unit, c.groups * c.blocks, c.groups * vectors / <double>full
 
     @property
     def output_shape(self):
@@ -338,7 +357,7 @@ cdef class Plan:
             self._first_bytes = _round(self._dense_size(&self._conv) * item)
         else:
             blocks = self._conv.phases or self._conv.blocks
-            self._first_bytes = _round(blocks * (taps + 1) * self._kernels.lanes * item)
+            self._first_bytes = _round(blocks * (taps + 1) * (1 if self._conv.planar else self._kernels.lanes) * item)
         if self._separable:
             second = self._dense_size(&self._second) * item
         self._packed_bytes = self._first_bytes + second + LINE
@@ -350,6 +369,8 @@ cdef class Plan:
     cdef size_t _dense_size(self, const Conv* c):
         cdef Py_ssize_t lanes = self._kernels.lanes
         cdef Py_ssize_t vectors = (c.filters // c.groups + lanes - 1) // lanes
+        if c.planar:
+            return c.filters * (c.window_h * c.window_w * (c.channels // c.groups) + 1)
         return c.groups * vectors * lanes * (c.window_h * c.window_w * (c.spread or c.channels // c.groups) + 1)
 
     def __call__(self, inputs, out=None):
@@ -403,7 +424,7 @@ cdef class Plan:
         c.xc = 1 if c.channels == 1 else cnp.PyArray_STRIDE(x, self._channel_axis) // item
         if self._separable:
             second = self._second
-        if c.xc != 1:
+        if (c.xw if c.planar else c.xc) != 1:
             c.load = 1
         elif not self._pads_load:          # everything is read in place
             c.scratch_bytes -= c.load_bytes

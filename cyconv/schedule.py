@@ -5,6 +5,7 @@ A choice changes how long a result takes, never a bit of it.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from math import gcd, prod
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from cyconv.geometry import Geometry
 
 MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the first-level cache
+MOST_PLANE_PIXELS = 4096  # of one plane: its rows then stay in the first-level cache
 MOST_PARTS = 512  # that the model looks at: a few milliseconds
 UNEVEN = 1.05  # price of filter blocks that are not all equal
 PARTS_A_THREAD = 2  # at most
@@ -33,6 +35,12 @@ CACHE_BYTES = _cache(191, 512 * 1024)  # _SC_LEVEL2_CACHE_SIZE, of one core
 LEAST_ROWS = 8  # of a depthwise layer's output, to be cut between pairs of rows: tiles take two
 NEAR_BYTES = 16 << 20  # of input and output, that a last-level cache still has from the call before
 LINE_BYTES = 64  # of a cache
+PLANAR_FILTERS = 64  # of a block at most, where vectors are of pixels
+TRANSPOSE = 4.0  # cycles of a vector of pixels that comes from planes, or goes there
+COPY = 6.0  # of a vector that is copied to a panel
+GATHER = 1.5  # of an element by itself that is copied to a panel
+SCATTER = 4.0  # of one of few channels of a pixel
+PIECE = 25.0  # of finding a piece of a row
 WAYS = _cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the first-level cache holds
 WAY_BYTES = 4096  # addresses this far apart share a set
 TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
@@ -129,6 +137,46 @@ def dense_parts(g: Geometry, block_rows: int, block_columns: int) -> list[list[P
     ]
 
 
+def transposed_cycles(pixels: int, channels: int, lanes: int) -> float:
+    """Return the cycles that planes take to become pixels, or pixels planes."""
+    return pixels * (channels / lanes * TRANSPOSE if channels >= lanes else channels * SCATTER)
+
+
+def panel_bytes(reduction: int, pixels: int, itemsize: int) -> int:
+    """Return the bytes of what so many pixels meet, with a line of zeros and one of ones."""
+    return (reduction + 2) * pixels * itemsize
+
+
+def planar_depthwise(g: Geometry, lanes: int) -> bool:
+    """Return whether a depthwise layer of planes has a tile whose vectors are of pixels, that gains from it."""
+    (kh, kw), (sh, sw) = g.window, g.strides
+    known = kh == kw and sh == sw and (kh, sh) in {(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)}
+    if not (g.channels_first and known and g.dilation_rate == (1, 1) and g.output_size[1] >= lanes):
+        return False
+    # Few rows meet too much that is loaded for them, and 7 x 7 weights do not fit the registers.
+    return g.channels < lanes or kh <= min(5, g.output_size[0])
+
+
+def planar_tile(g: Geometry, lanes: int, itemsize: int, tile_pixels: list[int]) -> tuple[float, int]:
+    """Return (cycles, width) of the tile whose vectors are of pixels, with what loading its panels takes."""
+    pixels, filters = prod(g.output_size), g.filters // g.groups
+    reduction = prod(g.window) * (g.channels // g.groups)
+    blocks = -(-filters // PLANAR_FILTERS)
+    fits = [
+        n if width * lanes <= pixels and panel_bytes(reduction, width * lanes, itemsize) <= CACHE_BYTES // 2 else 0
+        for width, n in enumerate(tile_pixels)
+    ]
+    if not any(fits):
+        return math.inf, 0
+    part = Part(blocks, -(-filters // blocks), reduction + 1)
+    cycles, width = tile_vectors(pixels, [part], lanes, itemsize, fits)
+    row = pixels if g.window == g.strides == (1, 1) else g.output_size[1]
+    pieces = pixels / (width * lanes) + pixels / row  # of a row that belong to one panel
+    vector = {1: COPY, 2: 2 * COPY}.get(g.strides[1], GATHER * lanes)
+    loads = pieces * prod(g.window) * PIECE + pixels / lanes * reduction * vector
+    return g.groups * (cycles + loads), width
+
+
 def collides(channels: int, itemsize: int) -> bool:
     """Return whether the pixels under a depthwise tile share so few cache sets that they evict each other.
 
@@ -146,6 +194,8 @@ def blocking(
     loads: bool,
     stores: bool,
     spreads: bool,
+    planar: bool | None = None,
+    kept: int = 0,
 ) -> dict[str, int]:
     """Return the schedule fields of a kernel's ``Conv`` struct that do not depend on the number of threads.
 
@@ -161,13 +211,19 @@ def blocking(
         Whether outputs go through scratch (other channels' outputs lie between them).
     spreads : bool
         Whether the kernels have tiles of groups that share a vector.
+    planar :
+        Whether vectors are of pixels; None: of a dense layer of planes, as the model says.
+    kept :
+        What a block's pixel leaves in the cache for another step, in elements.
     """
     (out_h, out_w), (kh, kw) = g.output_size, g.window
     (sh, sw), (dh, dw) = g.strides, g.dilation_rate
     loaded = g.channels
     # Fewer filters than lanes: a row of outputs is one run of elements, in `phases` patterns of weights.
-    phases = g.filters // gcd(g.filters, lanes) if depthwise and g.filters < lanes and sw == 1 else 0
-    if phases:
+    phases = g.filters // gcd(g.filters, lanes) if depthwise and g.filters < lanes and sw == 1 and not planar else 0
+    if depthwise and planar:
+        loaded = 1
+    elif phases:
         loaded = g.filters
     elif depthwise:
         loaded = max(g.filters, lanes)
@@ -178,32 +234,39 @@ def blocking(
         return min(((n - 1) * sh + (kh - 1) * dh + 1, False), (n * kh, True))
 
     def columns(n: int) -> tuple[int, bool]:
+        if planar:  # by phases of whole vectors
+            return sw * ((n + (kw - 1) // sw + 2 * lanes - 2) // lanes * lanes), False
         return min(((n - 1) * sw + (kw - 1) * dw + 1, False), (n * kw, True))
 
-    budget = CACHE_BYTES // 2 // (itemsize * loaded)  # pixels
+    def fits(n: int, columns_of_output: int) -> bool:
+        elements = max(rows(n)[0] * columns(columns_of_output)[0] * loaded, n * columns_of_output * kept)
+        return elements * itemsize <= CACHE_BYTES // 2
+
+    most = MOST_PLANE_PIXELS if depthwise and planar else MOST_BLOCK_PIXELS
     block_rows = 1
-    if rows(1)[0] * columns(out_w)[0] <= budget and out_w <= MOST_BLOCK_PIXELS:
-        while (
-            block_rows < out_h
-            and rows(block_rows + 1)[0] * columns(out_w)[0] <= budget
-            and (block_rows + 1) * out_w <= MOST_BLOCK_PIXELS
-        ):
+    if fits(1, out_w) and out_w <= most:
+        while block_rows < out_h and fits(block_rows + 1, out_w) and (block_rows + 1) * out_w <= most:
             block_rows += 1
-        if depthwise and 2 < block_rows < out_h:
-            block_rows -= block_rows % 2  # tiles take two rows
+        together = 4 if planar else 2  # rows of a tile
+        if depthwise and together < block_rows < out_h:
+            block_rows -= block_rows % together
         block_columns, block_pixels = out_w, block_rows * out_w
-        whole = True
+        shape = 1
     else:
-        block_columns = min(out_w, MOST_BLOCK_PIXELS)
-        while block_columns > 24 and rows(1)[0] * columns(block_columns)[0] > budget:
+        block_columns = min(out_w, most)
+        while block_columns > (4 * lanes if planar else 24) and not fits(1, block_columns):
             block_columns //= 2
         block_columns = -(-out_w // -(-out_w // block_columns))  # as few pieces, of equal size
-        block_pixels, whole = block_columns, False
-    spread = leave_out = most_parts = 0
+        block_pixels, shape = block_columns, 0
+    unit = 2 * out_w if depthwise and out_h >= LEAST_ROWS else 1
+    spread = leave_out = block_filters = 0
     if depthwise:
-        vectors = 1
-        blocks = -(-g.filters // lanes)
+        vectors, blocks = 1, -(-g.filters // lanes)
         stored = g.filters if phases else max(g.filters, lanes)
+        tile_bytes = 0
+        if planar:
+            blocks, stores = g.filters, False
+            unit = out_w if out_h > 1 else lanes  # a block is at least a vector
     else:
         filters, depth = g.filters // g.groups, g.channels // g.groups
         if spreads and filters == depth and 1 < depth < lanes <= g.filters and lanes % depth == 0:
@@ -211,33 +274,49 @@ def blocking(
         ways = dense_parts(g, block_rows, block_columns)
         few = tile_pixels[:2] if spread else tile_pixels
         found = [(tile_vectors(filters, way, lanes, itemsize, few), n) for n, way in enumerate(ways)]
-        (_, vectors), leave_out = min(found, key=lambda f: (f[0][0], f[1]))
-        most_parts = min(len(ways[1]), block_pixels) if leave_out == 1 else 1
+        (cycles, vectors), leave_out = min(found, key=lambda f: (f[0][0], f[1]))
         blocks = -(-filters // (vectors * lanes))
         stored = vectors * lanes
         stores = stores or filters < stored or leave_out == 2  # whole vectors to scratch, their filters from there
+        tile_bytes = pixel_bytes(block_pixels, min(len(ways[1]), block_pixels) if leave_out == 1 else 1)
+        if planar is None and g.channels_first:
+            cycles = (1 if spread else g.groups) * cycles + transposed_cycles(prod(g.size), g.channels, lanes)
+            cycles += transposed_cycles(out_h * out_w, g.filters, lanes)
+            planar = planar_tile(g, lanes, itemsize, tile_pixels)[0] < cycles
+        if planar:
+            vectors = planar_tile(g, lanes, itemsize, tile_pixels)[1]
+            panel = panel_bytes(prod(g.window) * depth, vectors * lanes, itemsize)
+            panels = max(1, min(MOST_BLOCK_PIXELS // (vectors * lanes), CACHE_BYTES // 4 // panel))
+            block_pixels, shape = panels * vectors * lanes, 2
+            tile_bytes = panels * panel
+            # Two tiles of filters write long runs of their planes, or, with few panels, many share each one's loads.
+            block_filters = min(PLANAR_FILTERS, (2 if panels > 2 else 8) * tile_pixels[vectors])
+            blocks = -(-(g.filters // g.groups) // block_filters)
+            spread, leave_out, loads, stores = 0, 0, False, False
     load_pixels = rows(block_rows)[0] * columns(block_columns)[0] if loads else 0
     sizes = {
         "load_bytes": (load_pixels * loaded + phases * lanes) * itemsize,  # the last vectors reach beyond the row
-        "pixel_bytes": 0 if depthwise else pixel_bytes(block_pixels, most_parts),
+        "tile_bytes": tile_bytes,
         "out_bytes": (block_pixels * stored + phases * lanes) * itemsize if stores else 0,
     }
     sizes = {name: -(-size // 64) * 64 for name, size in sizes.items()}
     return {
+        "planar": bool(planar),
         "vectors": vectors,
+        "block_filters": block_filters,
         "spread": spread,
         "leave_out": leave_out,
         "phases": phases,
         "blocks": blocks,
         "block_pixels": block_pixels,
-        "whole_rows": whole,
+        "block_shape": shape,
         "split_rows": rows(block_rows)[1],
         "split_columns": columns(block_columns)[1],
         "fetch_ahead": depthwise and itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES,
-        "unit": 2 * out_w if depthwise and out_h >= LEAST_ROWS else 1,
+        "unit": unit,
         "loaded_channels": loaded,
         "load_bytes": sizes["load_bytes"],
-        "pixel_bytes": sizes["pixel_bytes"],
+        "tile_bytes": sizes["tile_bytes"],
         "scratch_bytes": sum(sizes.values()),
     }
 

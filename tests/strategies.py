@@ -11,6 +11,7 @@ DTYPES = (np.float32, np.float64)
 # Channels and filters on both sides of multiples of 4, 8 and 16 lanes, and of one to four vectors of them.
 CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 64, 65)
 FEW_CHANNELS = CHANNELS[:10]
+DATA_FORMATS = ("channels_last", "channels_first", None)
 
 # |error| <= CONSTANT * eps * sqrt(K) * sum(|input| * |weight|): rounding errors of a sum of K products add up
 # like a random walk (Higham & Mary, "A new approach to probabilistic rounding error analysis", SIAM J. Sci.
@@ -217,7 +218,7 @@ def paddings(draw, rank):
 
 
 @st.composite
-def cases(draw, op=None, dtypes=DTYPES, orders=tuple(ORDERS), batches=(1, 2, 3, 0)):
+def cases(draw, op=None, dtypes=DTYPES, orders=tuple(ORDERS), batches=(1, 2, 3, 0), data_formats=DATA_FORMATS):
     """A whole case: rank, shapes, strides, dilations, paddings, groups, multipliers, layouts, orders."""
     op = op or draw(st.sampled_from(OPS))
     rank = draw(st.sampled_from([1, 2]))
@@ -229,7 +230,7 @@ def cases(draw, op=None, dtypes=DTYPES, orders=tuple(ORDERS), batches=(1, 2, 3, 
         options["strides"] = tuple(draw(st.integers(1, 3)) for _ in axes)
         options["padding"] = draw(paddings(rank))
         options["dilation_rate"] = tuple(draw(st.integers(1, 3)) for _ in axes)
-    options["data_format"] = draw(st.sampled_from(["channels_last", "channels_first", None]))
+    options["data_format"] = draw(st.sampled_from(data_formats))
 
     size = []
     for axis, k in enumerate(window):

@@ -199,7 +199,7 @@ def test_weights_replaced_while_plans_are_made(how):
             done.set()
 
     def swap():
-        """Until there was time to meet, however slow the machine: every input twice in each thread, more sets than one."""
+        """Until there was time to meet, however slow the machine: every input twice in each thread, several sets."""
         try:
             least = time.monotonic() + 1
             n = 0

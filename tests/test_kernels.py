@@ -335,6 +335,55 @@ def test_ways_to_meet_padding_differ_in_no_bit(case, activation):
 
 
 @pytest.mark.usefixtures("isa")
+@given(
+    case=cases("conv", orders=("C",), batches=(1, 2), data_formats=("channels_first",)),
+    activation=st.sampled_from([None, "relu", "relu6", "leaky_relu"]),
+)
+def test_vectors_of_pixels_and_of_filters_differ_in_no_bit(case, activation):
+    """Planes are read as they lie, or transposed: both are tried, whatever the schedule chooses."""
+    choose, results = schedule.planar_tile, []
+    for price in (0, 1e30):
+
+        def priced(*arguments, price=price):
+            _, width = choose(*arguments)
+            return (price if width else np.inf), width
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(schedule, "planar_tile", priced)
+            ops._template.cache_clear()
+            check(case)
+            results.append(case.run(activation=activation))
+    ops._template.cache_clear()
+    np.testing.assert_array_equal(*results, err_msg=str(case))
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("window", [3, 5, 7])
+@pytest.mark.parametrize("strides", [1, 2])
+@pytest.mark.parametrize("cache", [1 << 13, 1 << 20], ids=["pieces of rows", "whole rows"])
+@pytest.mark.parametrize("op", ["depthwise_conv", "separable_conv"])
+def test_planes_and_channels_differ_in_no_bit(op, cache, strides, window, monkeypatch, set_num_threads):
+    """Depthwise steps on vectors of pixels, in blocks of every shape, shared by any number of threads."""
+    for height, width, channels, multiplier in ((1, 33, 3, 1), (9, 47, 20, 1), (8, 70, 5, 2), (21, 34, 4, 3)):
+        for padding in ("same", ((6, 0), (0, 2)), "valid")[: 3 if height >= window else 2]:
+            depthwise = (window, window, channels, multiplier)
+            pointwise = [(1, 1, channels * multiplier, 21)] if op == "separable_conv" else []
+            options = {"strides": strides, "padding": padding, "data_format": "channels_first"}
+            case = make(op, (2, channels, height, width), depthwise, *pointwise, **options)
+            with monkeypatch.context() as patch:
+                patch.setattr(schedule, "planar_depthwise", lambda *_: False)
+                ops._template.cache_clear()
+                want = check(case)
+            monkeypatch.setattr(schedule, "CACHE_BYTES", cache)
+            monkeypatch.setattr(schedule, "MOST_PLANE_PIXELS", cache // 64)
+            for threads in (1, 2, 5):
+                set_num_threads(threads)
+                ops._template.cache_clear()
+                np.testing.assert_array_equal(case.run(activation="relu6"), np.clip(want, 0, 6), err_msg=str(case))
+    ops._template.cache_clear()
+
+
+@pytest.mark.usefixtures("isa")
 def test_threads_that_share_filters_keep_their_sums_apart(set_num_threads):
     """Deep channels, few padded pixels: tap after tap; the last block of filters is moved back over the one before."""
     case = make("conv", (1, 3, 3, 512), (3, 3, 512, 33), dtype=np.float64, padding="same")

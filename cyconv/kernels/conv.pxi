@@ -184,6 +184,9 @@ cdef inline Py_ssize_t reduction(const Conv* c) noexcept nogil:
 
 cdef void pack_conv(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
     """packed[group][block][1 + reduction][vectors * lanes] <- bias, then kernel (reduction, filters)."""
+    if c.planar:
+        pack_planar(c, reduction(c), kernel, bias, packed)
+        return
     cdef const REAL* src = <const REAL*>kernel
     cdef const REAL* b = <const REAL*>bias
     cdef REAL* dst = <REAL*>packed
@@ -272,11 +275,27 @@ cdef Py_ssize_t divide(const Conv* c, const Conv* v, Py_ssize_t p0, Py_ssize_t p
         row = next_row
     return count
 
+cdef void run_equal(Py_ssize_t spread, Py_ssize_t pixels, Py_ssize_t width, const Taps* t, const REAL* x,
+                    const Py_ssize_t* offsets, const Py_ssize_t* places, const REAL* w, REAL* y) noexcept nogil:
+    """As many tiles as needed, as equal as possible: `more` of mr + 1 pixels, then the others of mr."""
+    cdef Py_ssize_t most = 8 if spread else tile_pixels(<int>width), n, mr, more, at
+    n = (pixels + most - 1) // most
+    mr = pixels // n
+    more = pixels % n
+    at = more * (mr + 1)
+    if spread:
+        if more:
+            run_spread_tiles(spread, <int>mr + 1, t, x, offsets, places, w, y, more)
+        run_spread_tiles(spread, <int>mr, t, x, offsets + at, places + at, w, y, n - more)
+    else:
+        if more:
+            run_tiles(<int>mr + 1, <int>width, t, x, offsets, places, w, y, more)
+        run_tiles(<int>mr, <int>width, t, x, offsets + at, places + at, w, y, n - more)
+
 cdef void run_part(const Conv* c, Taps* t, const Part* part, const REAL* x, const Py_ssize_t* offsets,
                    const Py_ssize_t* places, const REAL* w, Py_ssize_t width, REAL* y) noexcept nogil:
-    """As many tiles as needed, as equal as possible: `more` of mr + 1 pixels, then the others of mr."""
+    """The pixels of one part."""
     cdef Py_ssize_t tap = reduction(c) // (c.window_h * c.window_w) * width * LANES       # packed weights of one
-    cdef Py_ssize_t most = 8 if c.spread else tile_pixels(<int>width), n, mr, more, at
     t.window_h = part.h1 - part.h0
     t.window_w = part.w1 - part.w0
     t.run = LANES if c.spread else c.channels // c.groups      # channels that a tile reads
@@ -286,18 +305,7 @@ cdef void run_part(const Conv* c, Taps* t, const Part* part, const REAL* x, cons
     if t.step_w == t.run:          # a row of the window is contiguous: one longer run
         t.run = t.window_w * t.run
         t.window_w = 1
-    n = (part.pixels + most - 1) // most
-    mr = part.pixels // n
-    more = part.pixels % n
-    at = more * (mr + 1)
-    if c.spread:
-        if more:
-            run_spread_tiles(c.spread, <int>mr + 1, t, x, offsets, places, w, y, more)
-        run_spread_tiles(c.spread, <int>mr, t, x, offsets + at, places + at, w, y, n - more)
-    else:
-        if more:
-            run_tiles(<int>mr + 1, <int>width, t, x, offsets, places, w, y, more)
-        run_tiles(<int>mr, <int>width, t, x, offsets + at, places + at, w, y, n - more)
+    run_equal(c.spread, part.pixels, width, t, x, offsets, places, w, y)
 
 cdef void run_taps(const Conv* c, const Conv* v, Taps* t, Py_ssize_t p0, Py_ssize_t p1, const REAL* x,
                    Py_ssize_t* offsets, Py_ssize_t* places, const REAL* w, Py_ssize_t width, REAL* out) noexcept nogil:
@@ -383,8 +391,8 @@ cdef void conv_block(const Conv* c, const Conv* _, const REAL* x, const REAL* we
     cdef Conv v
     cdef const REAL* src = view(c, &v, x, p0, p1, <REAL*>scratch)
     multiply(c, &v, src, p0, p1, b0, b1, weights, y, scratch + c.load_bytes,
-             <REAL*>(scratch + c.load_bytes + c.pixel_bytes))
+             <REAL*>(scratch + c.load_bytes + c.tile_bytes))
 
 cdef void run_conv(const Conv* c, const Conv* _, const void* x, const void* weights, const void* second_weights,
                    void* y, char* scratch, int threads) noexcept nogil:
-    run(conv_block, c, c, x, weights, second_weights, y, scratch, threads)
+    run(planar_block if c.planar else conv_block, c, c, x, weights, second_weights, y, scratch, threads)

@@ -190,6 +190,9 @@ cdef inline int chunk(const Conv* v) noexcept nogil:
 cdef void pack_depthwise(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
     """packed[block or phase][1 + taps][lanes] <- bias, then kernel (taps, filters); zeros beyond the filters. Phases
     go on with the first filter behind the last."""
+    if c.planar:
+        pack_planar(c, c.window_h * c.window_w, kernel, bias, packed)
+        return
     cdef const REAL* src = <const REAL*>kernel
     cdef const REAL* b = <const REAL*>bias
     cdef REAL* dst = <REAL*>packed
@@ -296,4 +299,4 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
 
 cdef void run_depthwise(const Conv* c, const Conv* _, const void* x, const void* weights, const void* second_weights,
                         void* y, char* scratch, int threads) noexcept nogil:
-    run(depthwise_block, c, c, x, weights, second_weights, y, scratch, threads)
+    run(depthwise_planes if c.planar else depthwise_block, c, c, x, weights, second_weights, y, scratch, threads)

@@ -21,6 +21,7 @@ cdef extern from "simd.h" nogil:
     void vstore(REAL*, vec) noexcept
     vec vset(REAL) noexcept
     vec vspread(vec, int, int) noexcept
+    vec vevens(vec, vec) noexcept
     void vtranspose(vec*) noexcept
     vec vnonneg(vec) noexcept
     vec vatmost(vec, REAL) noexcept
@@ -40,6 +41,7 @@ cdef enum:
 include "tasks.pxi"
 include "rows.pxi"
 include "conv.pxi"
+include "planar.pxi"
 include "depthwise.pxi"
 include "separable.pxi"
 

@@ -1,5 +1,25 @@
 # Input rows: straight from the array where nothing reads padding, else a few of them loaded, padded, to scratch.
 
+cdef void pick(const REAL* src, Py_ssize_t step, Py_ssize_t pitch, Py_ssize_t rows, Py_ssize_t count, REAL* dst,
+               Py_ssize_t dst_pitch) noexcept nogil:
+    """Every `step`-th element of each row, `count` of them."""
+    cdef Py_ssize_t r, k, at
+    if step == 1:
+        copy(src, pitch, rows, count, dst, dst_pitch)
+        return
+    for r in range(rows):
+        k = 0
+        if SPREADS and step == 2 and count >= LANES:
+            while k < count:
+                at = min(k, count - LANES)           # the second load ends with the last element that is picked
+                vstore(dst + at, vevens(vload(src + 2 * at), vload(src + 2 * at + LANES - 1)))
+                k += LANES
+        while k < count:
+            dst[k] = src[k * step]
+            k += 1
+        src += pitch
+        dst += dst_pitch
+
 cdef void load_pixels(const Conv* c, const REAL* x, Py_ssize_t row, Py_ssize_t first, Py_ssize_t count, Py_ssize_t step,
                       REAL* dst) noexcept nogil:
     """dst[count][loaded_channels] <- columns first, first+step, ... of one row; zeros outside it, and in the lanes of
@@ -20,7 +40,9 @@ cdef void load_pixels(const Conv* c, const REAL* x, Py_ssize_t row, Py_ssize_t f
     d = dst + lo * L
     step = step * c.xw
     count = hi - lo
-    if M == 1 and c.xc == 1 and step == C and L == C:
+    if C == 1 and L == 1:
+        pick(src, step, 0, 1, count, d, 0)
+    elif M == 1 and c.xc == 1 and step == C and L == C:
         memcpy(d, src, count * C * sizeof(REAL))
     elif M == 1 and c.xc == 1 and C >= LANES:
         for i in range(count):

@@ -141,6 +141,22 @@ CYCONV_INLINE vec vspread(vec v, int n, int k) {
 #else
 #define ZIP(b) ZIP_2(b)
 #endif
+/* Every second lane of 2 * LANES - 1 in a row, of which a holds the first ones and b the last. */
+#define EVEN(l) (2 * (l) + ((l) >= LANES / 2))
+#define EVENS_2(l) EVEN(l), EVEN(l + 1)
+#define EVENS_4(l) EVENS_2(l), EVENS_2(l + 2)
+#define EVENS_8(l) EVENS_4(l), EVENS_4(l + 4)
+#define EVENS_16(l) EVENS_8(l), EVENS_8(l + 8)
+#if LANES == 16
+#define EVENS EVENS_16(0)
+#elif LANES == 8
+#define EVENS EVENS_8(0)
+#elif LANES == 4
+#define EVENS EVENS_4(0)
+#else
+#define EVENS EVENS_2(0)
+#endif
+CYCONV_INLINE vec vevens(vec a, vec b) { return __builtin_shufflevector(a, b, EVENS); }
 /* A square of LANES vectors, transposed: each round zips its first half with its second. */
 CYCONV_INLINE void vtranspose(vec *v) {
     vec w[LANES];
@@ -157,6 +173,7 @@ CYCONV_INLINE void vtranspose(vec *v) {
 #define SPREADS 0
 #define vspread(v, n, k) (v)
 #define vtranspose(v) ((void)(v))
+#define vevens(a, b) (a)
 #endif
 
 /* The integer, which is one more from now on; of the threads that ask, each gets another. */

@@ -20,9 +20,9 @@ cdef inline Py_ssize_t cut(const Conv* last, Py_ssize_t part) noexcept nogil:
 cdef inline Py_ssize_t block_end(const Conv* c, Py_ssize_t p, Py_ssize_t end) noexcept nogil:
     """Where the block that starts at pixel p of an image ends."""
     cdef Py_ssize_t row = p // c.out_width
-    if c.whole_rows:
-        return min(row * c.out_width + c.block_pixels, end)
-    return min(min(p + c.block_pixels, (row + 1) * c.out_width), end)
+    if c.block_shape == 0:
+        end = min(end, (row + 1) * c.out_width)
+    return min(row * c.out_width + c.block_pixels if c.block_shape == 1 else p + c.block_pixels, end)
 
 cdef void run_task(block_t block, const Conv* c, const Conv* last, const REAL* x, const REAL* weights,
                    const REAL* second_weights, REAL* y, char* scratch, Py_ssize_t task) noexcept nogil:
