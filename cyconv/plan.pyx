@@ -184,6 +184,7 @@ cdef class Plan:
         if self._separable:
             self._fill(&self._second, pointwise, False, False, g.channels_first, planar, 0)
             self._run = self._kernels.separable
+            self._conv.stream = 0
             self._second.xc, self._second.xw = (self._conv.block_pixels, 1) if planar else (1, g.filters)
             self._second.xh = self._second.xw * self._second.width
             self._conv.yf, self._conv.yp = self._second.xc, self._second.xw
@@ -245,6 +246,7 @@ cdef class Plan:
         c.split_rows = chosen["split_rows"]
         c.split_columns = chosen["split_columns"]
         c.fetch_ahead = chosen["fetch_ahead"]
+        c.stream = chosen["stream"]
         c.unit = chosen["unit"]
         c.phases = chosen["phases"]
         c.leave_out = chosen["leave_out"]
@@ -433,6 +435,8 @@ cdef class Plan:
             c.load_bytes = 0
         source = cnp.PyArray_DATA(x)
         target = cnp.PyArray_DATA(y)
+        if <uintptr_t>target % LINE:
+            c.stream = second.stream = 0
         workers = self._workers
         scratch_bytes = ((second.scratch_bytes if self._separable else c.scratch_bytes) + LINE) * workers
         scratch = _take(&scratch_bytes)

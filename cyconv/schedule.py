@@ -34,6 +34,7 @@ def _cache(name: int, least: int) -> int:
 CACHE_BYTES = _cache(191, 512 * 1024)  # _SC_LEVEL2_CACHE_SIZE, of one core
 LEAST_ROWS = 8  # of a depthwise layer's output, to be cut between pairs of rows: tiles take two
 NEAR_BYTES = 16 << 20  # of input and output, that a last-level cache still has from the call before
+STREAM_BYTES = 8 << 20  # of output, that the next reader would not find in a cache
 LINE_BYTES = 64  # of a cache
 PLANAR_FILTERS = 64  # of a block at most, where vectors are of pixels
 TRANSPOSE = 4.0  # cycles of a vector of pixels that comes from planes, or goes there
@@ -99,7 +100,8 @@ def tile_vectors(
                     tiles = -(-pixels // tile_pixels[v])
                     mr = pixels / tiles
                     far = v * lanes * itemsize * reduction > CACHE_BYTES * 3 // 4
-                    step = max(mr * v / 2, (mr + v) / 2, 4.0) + v / (2 if far else 4)
+                    loads = mr + v + max(0, mr - 8)  # pointers beyond the integer registers are loaded too
+                    step = max(mr * v / 2, loads / 2, 4.0) + v / (2 if far else 4)
                     total += times * blocks * tiles * (reduction * step + 8 + (4 if resume else 2) * mr * v)
         return total * (UNEVEN if vectors % width else 1)
 
@@ -183,6 +185,13 @@ def collides(channels: int, itemsize: int) -> bool:
     Loaded to scratch, one cache line further apart, they do not.
     """
     return WAY_BYTES // gcd(channels * itemsize, WAY_BYTES) * WAYS < TILE_LINES
+
+
+def streams(g: Geometry, planar: bool | None, depthwise: bool, itemsize: int, lanes: int) -> bool:
+    """Return whether outputs go past the caches: too large to be found there, in whole and aligned vectors."""
+    run = g.filters if not planar else g.output_size[1] if depthwise else prod(g.output_size)
+    large = prod(g.output_shape) * itemsize >= STREAM_BYTES
+    return large and run % lanes == 0 and lanes * itemsize > 16 and (bool(planar) or not g.channels_first)
 
 
 def blocking(
@@ -287,7 +296,7 @@ def blocking(
             vectors = planar_tile(g, lanes, itemsize, tile_pixels)[1]
             panel = panel_bytes(prod(g.window) * depth, vectors * lanes, itemsize)
             panels = max(1, min(MOST_BLOCK_PIXELS // (vectors * lanes), CACHE_BYTES // 4 // panel))
-            block_pixels, shape = panels * vectors * lanes, 2
+            block_pixels, shape, unit = panels * vectors * lanes, 2, lanes
             tile_bytes = panels * panel
             # Two tiles of filters write long runs of their planes, or, with few panels, many share each one's loads.
             block_filters = min(PLANAR_FILTERS, (2 if panels > 2 else 8) * tile_pixels[vectors])
@@ -313,6 +322,7 @@ def blocking(
         "split_rows": rows(block_rows)[1],
         "split_columns": columns(block_columns)[1],
         "fetch_ahead": depthwise and itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES,
+        "stream": streams(g, planar, depthwise, itemsize, lanes),
         "unit": unit,
         "loaded_channels": loaded,
         "load_bytes": sizes["load_bytes"],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import CHANNELS, DTYPES, OPS, ORDERS, assert_close, cases, check, make
+from strategies import CHANNELS, DTYPES, OPS, ORDERS, assert_close, at_offset, cases, check, make
 
 from cyconv import kernels, ops, schedule
 
@@ -355,6 +355,20 @@ def test_vectors_of_pixels_and_of_filters_differ_in_no_bit(case, activation):
             results.append(case.run(activation=activation))
     ops._template.cache_clear()
     np.testing.assert_array_equal(*results, err_msg=str(case))
+
+
+@pytest.mark.usefixtures("isa")
+@given(case=cases(batches=(1, 2)), offset=st.sampled_from([0, 16, 64]))
+def test_results_that_go_past_the_caches(case, offset):
+    """Large ones do, here all; those that do not start on a cache line do not."""
+    want = check(case)
+    out = at_offset(np.empty_like(want), offset)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schedule, "STREAM_BYTES", 0)
+        ops._template.cache_clear()
+        case.run(out=out)
+    ops._template.cache_clear()
+    np.testing.assert_array_equal(out, want, err_msg=str(case))
 
 
 @pytest.mark.usefixtures("isa")

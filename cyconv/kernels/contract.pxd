@@ -22,7 +22,8 @@ cdef struct Conv:
     Py_ssize_t split_rows, split_columns  # loaded rows (columns) are kept tap by tap: wide strides and dilations
     Py_ssize_t load                       # always load input to scratch; else only where padding is touched
     Py_ssize_t loaded_channels            # channels of a loaded pixel
-    Py_ssize_t fetch_ahead                # depthwise: the next rows, and outputs, from memory
+    Py_ssize_t fetch_ahead                # depthwise: the next rows from memory
+    Py_ssize_t stream                     # outputs go to memory past the caches: whole vectors, aligned to themselves
     Py_ssize_t pixel_parts, filter_parts  # tasks
     Py_ssize_t unit                       # output pixels that parts are cut between: one, or two rows
     Py_ssize_t scratch_bytes              # for each task that runs at the same time

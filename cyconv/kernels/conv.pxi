@@ -18,6 +18,7 @@ cdef struct Taps:
     Py_ssize_t before, between          # weights of taps left out: before the first row of the window, and after each
     Py_ssize_t pitch                    # of output pixels
     bint resume                         # sums go on from those in the output
+    bint stream                         # results go past the caches
     int activation
     REAL slope
 
@@ -37,7 +38,7 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
     cdef Py_ssize_t window_h = t.window_h, window_w = t.window_w, step_h = t.step_h, step_w = t.step_w, run = t.run
     cdef Py_ssize_t before = t.before, between = t.between, pitch = t.pitch
-    cdef bint resume = t.resume
+    cdef bint resume = t.resume, stream = t.stream
     cdef int activation = t.activation
     cdef REAL slope = t.slope
     for q in range(count):
@@ -99,10 +100,16 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
             for i in range(MR):
                 for j in range(NV):
                     acc[i][j] = vleak(acc[i][j], slope)
-        for i in range(MR):
-            at = places[i] * pitch
-            for j in range(NV):
-                vstore(y + at + j * LANES, acc[i][j])
+        if stream:
+            for i in range(MR):
+                at = places[i] * pitch
+                for j in range(NV):
+                    vstream(y + at + j * LANES, acc[i][j])
+        else:
+            for i in range(MR):
+                at = places[i] * pitch
+                for j in range(NV):
+                    vstore(y + at + j * LANES, acc[i][j])
         offsets += MR
         places += MR
 
@@ -368,6 +375,7 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
         direct = c.yf == 1 and stored == width * LANES and c.leave_out < 2
         dst = y + p0 * c.yp + f if direct else out
         t.pitch = c.yp if direct else width * LANES
+        t.stream = direct and c.stream
         src = x + (first if c.spread else g * (c.channels // c.groups))
         at = 0
         for i in range(count):

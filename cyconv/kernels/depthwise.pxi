@@ -17,7 +17,7 @@ cdef inline void depthwise_tile(int R, int MR, int KC, bint WHOLE, int S, bint C
                                 Py_ssize_t row_step, const REAL* w, REAL* y, Py_ssize_t yp, Py_ssize_t yh,
                                 Py_ssize_t window_h, Py_ssize_t window_w, Py_ssize_t stride, Py_ssize_t dilation,
                                 Py_ssize_t row, Py_ssize_t dilation_h, Py_ssize_t height, Py_ssize_t column,
-                                size_t width, int activation, REAL slope) noexcept nogil:
+                                size_t width, int activation, REAL slope, bint stream) noexcept nogil:
     """R rows x MR pixels of one channel vector. `x`: under the first pixel's first tap, which is at (row, column) of
     the input. WHOLE: the window is KC x KC. S: the stride where chunks are used (at dilation 1), both ways where R is
     2. CHECK: rows and columns may lie outside the input, where there are zeros."""
@@ -107,10 +107,16 @@ cdef inline void depthwise_tile(int R, int MR, int KC, bint WHOLE, int S, bint C
         for r in range(R):
             for i in range(MR):
                 acc[r][i] = vleak(acc[r][i], slope)
-    for r in range(R):
-        for i in range(MR):
-            vstore(y + i * yp, acc[r][i])
-        y += yh
+    if stream:
+        for r in range(R):
+            for i in range(MR):
+                vstream(y + i * yp, acc[r][i])
+            y += yh
+    else:
+        for r in range(R):
+            for i in range(MR):
+                vstore(y + i * yp, acc[r][i])
+            y += yh
 
 cdef inline void depthwise_tiles(int R, int MR, int KC, bint WHOLE, int S, bint CHECK, const Conv* v, const REAL* x,
                                  const REAL* weights, REAL* y, Py_ssize_t row, Py_ssize_t column,
@@ -124,7 +130,7 @@ cdef inline void depthwise_tiles(int R, int MR, int KC, bint WHOLE, int S, bint 
     cdef Py_ssize_t yh = v.out_width * v.yp
     cdef size_t width = v.width
     cdef int activation = v.activation, r, i
-    cdef bint fetch_ahead = v.fetch_ahead
+    cdef bint fetch_ahead = v.fetch_ahead, stream = v.stream
     cdef REAL slope = <REAL>v.slope
     x += row * v.xh + column * xw
     for b in range(b0, b1):
@@ -135,11 +141,11 @@ cdef inline void depthwise_tiles(int R, int MR, int KC, bint WHOLE, int S, bint 
             for r in range(R * S):
                 for i in range(MR * S):
                     vprefetch(x + at + ((R - 1) * S + KC + r) * row_step + (i + KC // 2) * xw)
-            for r in range(R):
+            for r in range(0 if stream else R):
                 for i in range(MR):
                     vprefetch(y + at + (R + r) * yh + i * yp)
         depthwise_tile(R, MR, KC, WHOLE, S, CHECK, x + at, xw, row_step, weights + b * size, y + at, yp, yh, window_h,
-                       window_w, stride, dilation, row, dilation_h, height, column, width, activation, slope)
+                       window_w, stride, dilation, row, dilation_h, height, column, width, activation, slope, stream)
 
 cdef inline void depthwise_menu(int R, int KC, bint WHOLE, int S, bint CHECK, int mr, const Conv* v, const REAL* x,
                                 const REAL* w, REAL* y, Py_ssize_t row, Py_ssize_t column,
@@ -223,6 +229,7 @@ cdef void depthwise_run(const Conv* c, const REAL* x, const REAL* weights, REAL*
     v.dilation_w = v.dilation_w * F
     v.filters = unit
     v.yp = unit
+    v.stream = False
     while p < p1:
         row = p // c.out_width
         column = p - row * c.out_width
@@ -262,6 +269,7 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
     elif c.load:
         src = view(c, &v, x, p0, p1, <REAL*>scratch)
     if not direct:             # whole vectors to scratch, then where they belong
+        v.stream = False
         v.yp = max(c.filters, LANES)
         out = <REAL*>(scratch + c.load_bytes) - p0 * v.yp
         v.filters = v.yp

@@ -19,6 +19,7 @@ cdef extern from "simd.h" nogil:
     vec vload(const REAL*) noexcept
     vec vfetch(const REAL*) noexcept
     void vstore(REAL*, vec) noexcept
+    void vstream(REAL*, vec) noexcept
     vec vset(REAL) noexcept
     vec vspread(vec, int, int) noexcept
     vec vevens(vec, vec) noexcept
@@ -27,6 +28,7 @@ cdef extern from "simd.h" nogil:
     vec vatmost(vec, REAL) noexcept
     vec vleak(vec, REAL) noexcept
     void vprefetch(const REAL*) noexcept
+    void vfence() noexcept
     void vrenew(Py_ssize_t) noexcept
     void vhold "vrenew" (const REAL*) noexcept
     Py_ssize_t vtake(Py_ssize_t*) noexcept

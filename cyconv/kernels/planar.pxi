@@ -86,6 +86,7 @@ cdef void multiply_planes(const Conv* c, const REAL* x, Py_ssize_t p0, Py_ssize_
     t.run = K + 1
     t.pitch = c.yf
     t.resume = False
+    t.stream = c.stream
     t.activation = c.activation
     t.slope = <REAL>c.slope
     for i in range(c.block_filters):
@@ -128,6 +129,7 @@ cdef inline void plane_tiles(int R, int K, int S, const Conv* c, const REAL* x, 
     cdef const REAL* p
     cdef Py_ssize_t i = 0, k, out_width = c.out_width
     cdef int r, h, q, activation = c.activation
+    cdef bint stream = c.stream
     cdef REAL slope = <REAL>c.slope
     while i < count:
         k = min(i, count - LANES)
@@ -152,8 +154,12 @@ cdef inline void plane_tiles(int R, int K, int S, const Conv* c, const REAL* x, 
         elif activation == 3:
             for r in range(R):
                 acc[r] = vleak(acc[r], slope)
-        for r in range(R):
-            vstore(y + k + r * out_width, acc[r])
+        if stream:
+            for r in range(R):
+                vstream(y + k + r * out_width, acc[r])
+        else:
+            for r in range(R):
+                vstore(y + k + r * out_width, acc[r])
         i += LANES
 
 cdef inline void plane_menu(int K, int S, int rows, const Conv* c, const REAL* x, Py_ssize_t pitch, Py_ssize_t phase,

@@ -35,6 +35,12 @@
 #undef CYTHON_INLINE
 #define CYTHON_INLINE inline __attribute__((always_inline))
 #define vprefetch(p) __builtin_prefetch(p)
+/* Orders what vstream has stored before all stores that follow. */
+#if defined(__x86_64__)
+#define vfence() __asm__ volatile("sfence" ::: "memory")
+#else
+#define vfence() ((void)0)
+#endif
 /* Says that the integer n may have changed, so that what is computed from it is not kept, but computed again. */
 #define vrenew(n) __asm__("" : "+r"(n))
 /* The same for a vector. */
@@ -50,6 +56,7 @@
 #else
 #define CYCONV_INLINE static inline
 #define vprefetch(p) ((void)(p))
+#define vfence() ((void)0)
 #define vrenew(n) ((void)(n))
 #endif
 
@@ -59,6 +66,7 @@ typedef REAL vec;
 CYCONV_INLINE vec vload(const REAL *p) { return *p; }
 CYCONV_INLINE vec vfetch(const REAL *p) { return *p; }
 CYCONV_INLINE void vstore(REAL *p, vec v) { *p = v; }
+#define vstream(p, v) vstore(p, v)
 CYCONV_INLINE vec vset(REAL x) { return x; }
 CYCONV_INLINE vec vnonneg(vec v) { return v < 0 ? 0 : v; }
 CYCONV_INLINE vec vatmost(vec v, REAL top) { return v > top ? top : v; }
@@ -82,6 +90,14 @@ CYCONV_INLINE vec vfetch(const REAL *p) {
     return v;
 }
 CYCONV_INLINE void vstore(REAL *p, vec v) { *(vec *)p = v; }
+/* To memory, past the caches: p is aligned to the vector. Without such stores, plain ones. */
+#if defined(__AVX512F__)
+#define vstream(p, v) __asm__ volatile("vmovntps %1, %0" : "=m"(*(vec *)(p)) : "v"(v))
+#elif defined(__AVX2__)
+#define vstream(p, v) __asm__ volatile("vmovntps %1, %0" : "=m"(*(vec *)(p)) : "x"(v))
+#else
+#define vstream(p, v) vstore(p, v)
+#endif
 /* x - 0 folds to one broadcast; x + 0 would cost an addition, since -0 + 0 is 0. */
 CYCONV_INLINE vec vset(REAL x) { return x - (vec){0}; }
 /* Comparisons with NaN are false, so NaN passes through all three. */

@@ -59,6 +59,8 @@ cdef void work(block_t block, Py_ssize_t tasks, Py_ssize_t size, const Conv* c, 
             if n >= end:
                 break
             run_task(block, c, last, x, weights, second_weights, y, scratch + thread * size + LINE, n)
+    if last.stream:
+        vfence()
     if c.flush:
         vkeep(control)
 
