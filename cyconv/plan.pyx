@@ -274,7 +274,7 @@ cdef class Plan:
             pixel_cycles += g.flops / 32
         parts, filter_parts, threads = schedule.tasks(
             units, unit, blocks, full_blocks, last.flops, self._packed_bytes, pixel_cycles,
-            self._run == self._kernels.depthwise, most)
+            self._run == self._kernels.depthwise, bool(self._conv.planar), most)
         if self._separable:
             self._second.pixel_parts, self._second.filter_parts = parts, filter_parts
         else:

@@ -17,6 +17,7 @@ MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the
 MOST_PLANE_PIXELS = 4096  # of one plane: its rows then stay in the first-level cache
 MOST_PARTS = 512  # that the model looks at: a few milliseconds
 UNEVEN = 1.05  # price of filter blocks that are not all equal
+IN_TURNS = 1.25  # price of results that two threads write in turns
 PARTS_A_THREAD = 2  # at most
 LEAST_PART_FLOPS = 8_000_000  # what another thread could take over: some 100 us
 LEAST_PART_PIXELS = 48  # a few register tiles
@@ -345,6 +346,7 @@ def tasks(
     weight_bytes: int,
     pixel_cycles: float,
     depthwise: bool,
+    planar: bool,
     threads: int,
 ) -> tuple[int, int, int]:
     """Return (pixel parts, filter parts, threads): how the output is shared by at most ``threads`` threads.
@@ -356,7 +358,8 @@ def tasks(
     The model, for one thread: its share of the multiply-adds at 64 a cycle, rounded up to whole units of pixels and
     filter blocks; its weights, read at 8 bytes a cycle; and ``pixel_cycles``, which every part of the filters spends on
     its pixels: inputs read and, in a separable layer, the depthwise step. In a depthwise layer weights and inputs are
-    divided either way; pixels are divided then if that makes no difference.
+    divided either way. Filters of a pixel lie side by side: threads that write them in turns fetch each other's lines
+    ahead, and wait for them; planes lie apart.
     """
     threads = max(1, min(threads, flops // SERIAL_FLOPS))
 
@@ -364,11 +367,11 @@ def tasks(
         pixel_parts, filter_parts = parts
         share = -(-units // pixel_parts) / max(units, 1) * min(1, -(-blocks // filter_parts) / max(full_blocks, 1))
         repeated = 0 if depthwise else weight_bytes / 8 / filter_parts + pixel_cycles / pixel_parts
-        return flops / 64 * share + repeated
+        in_turns = filter_parts > 1 and depthwise and not planar
+        return flops / 64 * share * (IN_TURNS if in_turns else 1) + repeated
 
-    choices = [
-        (p, threads // p) for p in range(threads, 0, -1) if p <= max(units, 1) and threads // p <= max(blocks, 1)
-    ]
+    order = range(1, threads + 1) if depthwise and planar else range(threads, 0, -1)  # the first of equals is taken
+    choices = [(p, threads // p) for p in order if p <= max(units, 1) and threads // p <= max(blocks, 1)]
     pixel_parts, filter_parts = min(choices, key=cycles, default=(1, 1))
     used = pixel_parts * filter_parts
     if used > 1:

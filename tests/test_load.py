@@ -237,13 +237,9 @@ class Shared:
     def __init__(self, kind, rank, dtype, *arguments):
         rng = np.random.default_rng(0)
         self.layer = kind(*arguments, dtype=dtype, activation="tanh")
-        self.inputs = [
-            rng.standard_normal((n, *(9 + 7 * n, 11)[:rank], 5)).astype(dtype) for n in range(1, 4)
-        ]
+        self.inputs = [rng.standard_normal((n, *(9 + 7 * n, 11)[:rank], 5)).astype(dtype) for n in range(1, 4)]
         self.layer.build(self.inputs[0].shape)
-        self.weights = [
-            [rng.standard_normal(w.shape).astype(dtype) for w in self.layer.weights] for _ in range(3)
-        ]
+        self.weights = [[rng.standard_normal(w.shape).astype(dtype) for w in self.layer.weights] for _ in range(3)]
         self.layer.set_weights(self.weights[0])
         self.answers = [[self.fresh(w)(x) for w in self.weights] for x in self.inputs]
 
