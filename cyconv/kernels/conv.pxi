@@ -30,14 +30,14 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
     cdef vec acc[12][4]
     cdef vec wv[8]
     cdef vec xv
-    cdef const REAL* p[12]
     cdef const REAL* r[12]
     cdef const REAL* w
-    cdef Py_ssize_t q, kh, kw, k, at
+    cdef Py_ssize_t q, kw, k, at, left
     cdef int i, j
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
     cdef Py_ssize_t window_h = t.window_h, window_w = t.window_w, step_h = t.step_h, step_w = t.step_w, run = t.run
     cdef Py_ssize_t before = t.before, between = t.between, pitch = t.pitch
+    cdef Py_ssize_t next_row = step_h - (window_w - 1) * step_w
     cdef bint resume = t.resume, stream = t.stream
     cdef int activation = t.activation
     cdef REAL slope = t.slope
@@ -55,38 +55,49 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
                     acc[i][j] = xv
         w += NV * LANES + before
         for i in range(MR):
-            p[i] = x + offsets[i]
-        for kh in range(window_h):
-            for kw in range(window_w):
-                at = kh * step_h + kw * step_w          # the same for every pixel: one index, no pointer moves
-                if SPREAD:
-                    k = at
-                    while k < at + run:
-                        for j in range(SPREAD):
-                            wv[j] = vload(w + j * LANES)
-                        for i in range(MR):
-                            xv = vload(p[i] + k)
-                            for j in range(SPREAD):
-                                acc[i][0] += vspread(xv, SPREAD, j) * wv[j]
-                        w += SPREAD * LANES
-                        k += LANES
-                    continue
+            r[i] = x + offsets[i]
+            if MR > 6:
+                vhold(r[i])                             # else some are kept in vector registers, and moved at every use
+        # One loop, with what is done between runs inside of it: of nested ones each moves all sums to other registers.
+        left = window_h * window_w
+        kw = window_w
+        k = 0
+        while left:
+            if SPREAD:
+                for j in range(SPREAD):
+                    wv[j] = vload(w + j * LANES)
                 for i in range(MR):
-                    r[i] = p[i] + at
-                    if MR > 6:
-                        vhold(r[i])                     # else some are kept in vector registers, and moved at every use
-                for k in range(run):
-                    vprefetch(w + PREFETCH)
-                    if NV * LANES * sizeof(REAL) > 64:
-                        vprefetch(w + PREFETCH + 64 // sizeof(REAL))
+                    xv = vload(r[i] + k)
+                    for j in range(SPREAD):
+                        acc[i][0] += vspread(xv, SPREAD, j) * wv[j]
+                w += SPREAD * LANES
+                k += LANES
+            else:
+                vprefetch(w + PREFETCH)
+                if NV * LANES * sizeof(REAL) > 64:
+                    vprefetch(w + PREFETCH + 64 // sizeof(REAL))
+                for j in range(NV):
+                    wv[j] = vload(w + j * LANES)
+                for i in range(MR):
+                    xv = vset(r[i][k])
                     for j in range(NV):
-                        wv[j] = vload(w + j * LANES)
-                    for i in range(MR):
-                        xv = vset(r[i][k])
-                        for j in range(NV):
-                            acc[i][j] += xv * wv[j]
-                    w += NV * LANES
-            w += between
+                        acc[i][j] += xv * wv[j]
+                w += NV * LANES
+                k += 1
+            if k < run:
+                continue
+            k = 0
+            left -= 1
+            at = step_w
+            kw -= 1
+            if kw == 0:
+                kw = window_w
+                at = next_row
+                w += between
+            for i in range(MR):
+                r[i] += at
+                if MR > 6:
+                    vhold(r[i])
         # A loop for each activation: loops with branches in them are unrolled too late for sums to stay in registers.
         if activation == 1:
             for i in range(MR):
@@ -309,7 +320,7 @@ cdef void run_part(const Conv* c, Taps* t, const Part* part, const REAL* x, cons
     t.before = (part.h0 * c.window_w + part.w0) * tap
     t.between = (c.window_w - t.window_w) * tap
     x += part.h0 * t.step_h + part.w0 * t.step_w
-    if t.step_w == t.run:          # a row of the window is contiguous: one longer run
+    if t.step_w == t.run and t.window_w:             # a row of the window is contiguous: one longer run
         t.run = t.window_w * t.run
         t.window_w = 1
     run_equal(c.spread, part.pixels, width, t, x, offsets, places, w, y)
