@@ -184,7 +184,7 @@ cdef class Plan:
         if self._separable:
             self._fill(&self._second, pointwise, False, False, g.channels_first, planar, 0)
             self._run = self._kernels.separable
-            self._conv.stream = 0
+            self._conv.stream = 0              # its results stay in the cache
             self._second.xc, self._second.xw = (self._conv.block_pixels, 1) if planar else (1, g.filters)
             self._second.xh = self._second.xw * self._second.width
             self._conv.yf, self._conv.yp = self._second.xc, self._second.xw
@@ -196,6 +196,7 @@ cdef class Plan:
             self._second.load_bytes = _round(self._conv.block_pixels * g.filters * self.dtype.itemsize)
             if planar:
                 self._second.unit = self._conv.unit
+                self._second.stream = 0        # blocks of rows do not start on a vector
                 pixels = -(-self._conv.block_pixels // lanes) * lanes
                 self._second.tile_bytes = _round(schedule.panel_bytes(g.filters, pixels, self.dtype.itemsize))
             else:

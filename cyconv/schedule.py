@@ -36,6 +36,7 @@ CACHE_BYTES = _cache(191, 512 * 1024)  # _SC_LEVEL2_CACHE_SIZE, of one core
 LEAST_ROWS = 8  # of a depthwise layer's output, to be cut between pairs of rows: tiles take two
 NEAR_BYTES = 16 << 20  # of input and output, that a last-level cache still has from the call before
 STREAM_BYTES = 8 << 20  # of output, that the next reader would not find in a cache
+STREAM_VECTOR = 32  # bytes of a vector that is stored so: half a line
 LINE_BYTES = 64  # of a cache
 PLANAR_FILTERS = 64  # of a block at most, where vectors are of pixels
 TRANSPOSE = 4.0  # cycles of a vector of pixels that comes from planes, or goes there
@@ -188,13 +189,6 @@ def collides(channels: int, itemsize: int) -> bool:
     return WAY_BYTES // gcd(channels * itemsize, WAY_BYTES) * WAYS < TILE_LINES
 
 
-def streams(g: Geometry, planar: bool | None, depthwise: bool, itemsize: int, lanes: int) -> bool:
-    """Return whether outputs go past the caches: too large to be found there, in whole and aligned vectors."""
-    run = g.filters if not planar else g.output_size[1] if depthwise else prod(g.output_size)
-    large = prod(g.output_shape) * itemsize >= STREAM_BYTES
-    return large and run % lanes == 0 and lanes * itemsize > 16 and (bool(planar) or not g.channels_first)
-
-
 def blocking(
     g: Geometry,
     depthwise: bool,
@@ -294,7 +288,7 @@ def blocking(
             cycles += transposed_cycles(out_h * out_w, g.filters, lanes)
             planar = planar_tile(g, lanes, itemsize, tile_pixels)[0] < cycles
         if planar:
-            vectors = planar_tile(g, lanes, itemsize, tile_pixels)[1]
+            _, vectors = planar_tile(g, lanes, itemsize, tile_pixels)
             panel = panel_bytes(prod(g.window) * depth, vectors * lanes, itemsize)
             panels = max(1, min(MOST_BLOCK_PIXELS // (vectors * lanes), CACHE_BYTES // 4 // panel))
             block_pixels, shape, unit = panels * vectors * lanes, 2, lanes
@@ -303,6 +297,11 @@ def blocking(
             block_filters = min(PLANAR_FILTERS, (2 if panels > 2 else 8) * tile_pixels[vectors])
             blocks = -(-(g.filters // g.groups) // block_filters)
             spread, leave_out, loads, stores = 0, 0, False, False
+    # Results go past the caches if they are too large to be found there, and consist of whole and aligned vectors.
+    run = g.filters if depthwise or spread else g.filters // g.groups
+    if planar:
+        run = out_h * out_w if not depthwise else out_w if shape == 1 else 1
+    whole = run % lanes == 0 and (planar or not g.channels_first) and lanes * itemsize >= STREAM_VECTOR
     load_pixels = rows(block_rows)[0] * columns(block_columns)[0] if loads else 0
     sizes = {
         "load_bytes": (load_pixels * loaded + phases * lanes) * itemsize,  # the last vectors reach beyond the row
@@ -323,7 +322,7 @@ def blocking(
         "split_rows": rows(block_rows)[1],
         "split_columns": columns(block_columns)[1],
         "fetch_ahead": depthwise and itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES,
-        "stream": streams(g, planar, depthwise, itemsize, lanes),
+        "stream": bool(whole and prod(g.output_shape) * itemsize >= STREAM_BYTES),
         "unit": unit,
         "loaded_channels": loaded,
         "load_bytes": sizes["load_bytes"],

@@ -372,13 +372,43 @@ def test_results_that_go_past_the_caches(case, offset):
 
 
 @pytest.mark.usefixtures("isa")
+@dtypes
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_results_past_the_caches_in_blocks(dtype, data_format, monkeypatch, set_num_threads):
+    """Blocks, groups and threads whose parts start on a vector and beside one."""
+    monkeypatch.setattr(schedule, "STREAM_BYTES", 0)
+    monkeypatch.setattr(schedule, "MOST_PLANE_PIXELS", 64)
+    monkeypatch.setattr(schedule, "CACHE_BYTES", 1 << 14)
+    first = data_format == "channels_first"
+    for op, size, channels, *weights in (
+        ("conv", (9, 56), 80, (3, 3, 40, 144)),
+        ("conv", (7, 16), 6, (1, 1, 3, 96)),
+        ("conv", (5, 32), 64, (3, 3, 4, 64)),
+        ("pointwise_conv", (6, 56), 24, (24, 56)),
+        ("depthwise_conv", (4, 272), 32, (3, 3, 32, 1)),
+        ("depthwise_conv", (1, 272), 16, (1, 3, 16, 1)),
+        ("depthwise_conv", (12, 48), 40, (5, 5, 40, 2)),
+        ("separable_conv", (10, 56), 16, (3, 3, 16, 1), (1, 1, 16, 48)),
+        ("separable_conv", (4, 272), 16, (3, 3, 16, 2), (1, 1, 32, 16)),
+    ):
+        shape = (2, channels, *size) if first else (2, *size, channels)
+        case = make(op, shape, *weights, dtype=dtype, **same(op), data_format=data_format)
+        for threads in (1, 2, 5):
+            set_num_threads(threads)
+            ops._template.cache_clear()
+            check(case)
+    ops._template.cache_clear()
+
+
+@pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("window", [3, 5, 7])
 @pytest.mark.parametrize("strides", [1, 2])
 @pytest.mark.parametrize("cache", [1 << 13, 1 << 20], ids=["pieces of rows", "whole rows"])
 @pytest.mark.parametrize("op", ["depthwise_conv", "separable_conv"])
 def test_planes_and_channels_differ_in_no_bit(op, cache, strides, window, monkeypatch, set_num_threads):
     """Depthwise steps on vectors of pixels, in blocks of every shape, shared by any number of threads."""
-    for height, width, channels, multiplier in ((1, 33, 3, 1), (9, 47, 20, 1), (8, 70, 5, 2), (21, 34, 4, 3)):
+    monkeypatch.setattr(schedule, "STREAM_BYTES", 0)
+    for height, width, channels, multiplier in ((1, 33, 3, 1), (9, 47, 20, 1), (8, 96, 5, 2), (21, 34, 4, 3)):
         for padding in ("same", ((6, 0), (0, 2)), "valid")[: 3 if height >= window else 2]:
             depthwise = (window, window, channels, multiplier)
             pointwise = [(1, 1, channels * multiplier, 21)] if op == "separable_conv" else []

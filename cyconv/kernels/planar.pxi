@@ -14,8 +14,8 @@
 #
 # Depthwise: windows of 3 x 3, 5 x 5 and 7 x 7.
 #   task             a range of output rows x a range of filters                       (threads)
-#   filter           rows of its plane, read in place or loaded with their padding; at wide strides, a row for each tap
-#                                                                                      (first-level cache)
+#   filter           rows of its plane, read in place or loaded with their padding; at stride 2 even and odd columns
+#                    apart                                                             (first-level cache)
 #   tile             R rows x a vector of pixels, which share the rows of input that they meet   (registers)
 
 cdef enum:
@@ -192,7 +192,7 @@ cdef void depthwise_planes(const Conv* c, const Conv* _, const REAL* x, const RE
     cdef Py_ssize_t skipped = max(0, -top), pitch = c.xh, phase = 0, f, p, k, lo, hi, count, channel = -1
     cdef REAL* loaded = <REAL*>scratch
     cdef const REAL* src = x
-    cdef int together
+    cdef int together              # rows of a tile
     cdef bint load = c.load or top < 0 or left < 0 or top + rows > c.height or left + (n - 1) * S + K > c.width
     if load:
         # Copies start on a cache line. Planes have their padding in the same places: it is written once.
