@@ -283,12 +283,12 @@ def blocking(
         stored = vectors * lanes
         stores = stores or filters < stored or leave_out == 2  # whole vectors to scratch, their filters from there
         tile_bytes = pixel_bytes(block_pixels, min(len(ways[1]), block_pixels) if leave_out == 1 else 1)
-        if planar is None and g.channels_first:
+        if g.channels_first and planar is not False:
+            price, width = planar_tile(g, lanes, itemsize, tile_pixels)
             cycles = (1 if spread else g.groups) * cycles + transposed_cycles(prod(g.size), g.channels, lanes)
-            cycles += transposed_cycles(out_h * out_w, g.filters, lanes)
-            planar = planar_tile(g, lanes, itemsize, tile_pixels)[0] < cycles
+            planar = planar or price < cycles + transposed_cycles(out_h * out_w, g.filters, lanes)
         if planar:
-            _, vectors = planar_tile(g, lanes, itemsize, tile_pixels)
+            vectors = width
             panel = panel_bytes(prod(g.window) * depth, vectors * lanes, itemsize)
             panels = max(1, min(MOST_BLOCK_PIXELS // (vectors * lanes), CACHE_BYTES // 4 // panel))
             block_pixels, shape, unit = panels * vectors * lanes, 2, lanes

@@ -1,5 +1,7 @@
 """Every kernel of every instruction set: sizes around each tile boundary, windows, strides, threads."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,20 @@ from hypothesis import strategies as st
 from strategies import CHANNELS, DTYPES, OPS, ORDERS, assert_close, at_offset, cases, check, make
 
 from cyconv import kernels, ops, schedule
+
+
+@contextlib.contextmanager
+def scheduled(**choices):
+    """Plans are made with other constants and functions of the schedule."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, choice in choices.items():
+            patch.setattr(schedule, name, choice)
+        ops._template.cache_clear()
+        try:
+            yield
+        finally:
+            ops._template.cache_clear()
+
 
 dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 every_op = pytest.mark.parametrize("op", OPS)
@@ -324,12 +340,9 @@ def test_ways_to_meet_padding_differ_in_no_bit(case, activation):
             ways = choose(*arguments)
             return [parts if n == way else [p._replace(times=1e30) for p in parts] for n, parts in enumerate(ways)]
 
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(schedule, "dense_parts", only)
-            ops._template.cache_clear()
+        with scheduled(dense_parts=only):
             check(case)
             results.append(case.run(activation=activation))
-    ops._template.cache_clear()
     np.testing.assert_array_equal(results[0], results[1], err_msg=str(case))
     np.testing.assert_array_equal(results[0], results[2], err_msg=str(case))
 
@@ -348,12 +361,9 @@ def test_vectors_of_pixels_and_of_filters_differ_in_no_bit(case, activation):
             _, width = choose(*arguments)
             return (price if width else np.inf), width
 
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(schedule, "planar_tile", priced)
-            ops._template.cache_clear()
+        with scheduled(planar_tile=priced):
             check(case)
             results.append(case.run(activation=activation))
-    ops._template.cache_clear()
     np.testing.assert_array_equal(*results, err_msg=str(case))
 
 
@@ -363,22 +373,16 @@ def test_results_that_go_past_the_caches(case, offset):
     """Large ones do, here all; those that do not start on a cache line do not."""
     want = check(case)
     out = at_offset(np.empty_like(want), offset)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(schedule, "STREAM_BYTES", 0)
-        ops._template.cache_clear()
+    with scheduled(STREAM_BYTES=0):
         case.run(out=out)
-    ops._template.cache_clear()
     np.testing.assert_array_equal(out, want, err_msg=str(case))
 
 
 @pytest.mark.usefixtures("isa")
 @dtypes
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-def test_results_past_the_caches_in_blocks(dtype, data_format, monkeypatch, set_num_threads):
+def test_results_past_the_caches_in_blocks(dtype, data_format, set_num_threads):
     """Blocks, groups and threads whose parts start on a vector and beside one."""
-    monkeypatch.setattr(schedule, "STREAM_BYTES", 0)
-    monkeypatch.setattr(schedule, "MOST_PLANE_PIXELS", 64)
-    monkeypatch.setattr(schedule, "CACHE_BYTES", 1 << 14)
     first = data_format == "channels_first"
     for op, size, channels, *weights in (
         ("conv", (9, 56), 80, (3, 3, 40, 144)),
@@ -393,11 +397,10 @@ def test_results_past_the_caches_in_blocks(dtype, data_format, monkeypatch, set_
     ):
         shape = (2, channels, *size) if first else (2, *size, channels)
         case = make(op, shape, *weights, dtype=dtype, **same(op), data_format=data_format)
-        for threads in (1, 2, 5):
-            set_num_threads(threads)
-            ops._template.cache_clear()
-            check(case)
-    ops._template.cache_clear()
+        with scheduled(STREAM_BYTES=0, MOST_PLANE_PIXELS=64, CACHE_BYTES=1 << 14):
+            for threads in (1, 2, 5):
+                set_num_threads(threads)
+                check(case)
 
 
 @pytest.mark.usefixtures("isa")
@@ -405,26 +408,20 @@ def test_results_past_the_caches_in_blocks(dtype, data_format, monkeypatch, set_
 @pytest.mark.parametrize("strides", [1, 2])
 @pytest.mark.parametrize("cache", [1 << 13, 1 << 20], ids=["pieces of rows", "whole rows"])
 @pytest.mark.parametrize("op", ["depthwise_conv", "separable_conv"])
-def test_planes_and_channels_differ_in_no_bit(op, cache, strides, window, monkeypatch, set_num_threads):
+def test_planes_and_channels_differ_in_no_bit(op, cache, strides, window, set_num_threads):
     """Depthwise steps on vectors of pixels, in blocks of every shape, shared by any number of threads."""
-    monkeypatch.setattr(schedule, "STREAM_BYTES", 0)
     for height, width, channels, multiplier in ((1, 33, 3, 1), (9, 47, 20, 1), (8, 96, 5, 2), (21, 34, 4, 3)):
         for padding in ("same", ((6, 0), (0, 2)), "valid")[: 3 if height >= window else 2]:
             depthwise = (window, window, channels, multiplier)
             pointwise = [(1, 1, channels * multiplier, 21)] if op == "separable_conv" else []
             options = {"strides": strides, "padding": padding, "data_format": "channels_first"}
             case = make(op, (2, channels, height, width), depthwise, *pointwise, **options)
-            with monkeypatch.context() as patch:
-                patch.setattr(schedule, "planar_depthwise", lambda *_: False)
-                ops._template.cache_clear()
-                want = check(case)
-            monkeypatch.setattr(schedule, "CACHE_BYTES", cache)
-            monkeypatch.setattr(schedule, "MOST_PLANE_PIXELS", cache // 64)
-            for threads in (1, 2, 5):
-                set_num_threads(threads)
-                ops._template.cache_clear()
-                np.testing.assert_array_equal(case.run(activation="relu6"), np.clip(want, 0, 6), err_msg=str(case))
-    ops._template.cache_clear()
+            with scheduled(planar_depthwise=lambda *_: False):
+                want = np.clip(check(case), 0, 6)
+            with scheduled(STREAM_BYTES=0, CACHE_BYTES=cache, MOST_PLANE_PIXELS=cache // 64):
+                for threads in (1, 2, 5):
+                    set_num_threads(threads)
+                    np.testing.assert_array_equal(case.run(activation="relu6"), want, err_msg=str(case))
 
 
 @pytest.mark.usefixtures("isa")
