@@ -162,8 +162,9 @@ cdef class Plan:
         depthwise = op != "conv" or g.groups == g.channels > 1 and g.filters < g.groups * max(2, self._kernels.lanes)
         lanes = self._kernels.lanes
         planar = depthwise and schedule.planar_depthwise(g, lanes)
-        if self._separable:
-            planar = planar and schedule.planar_tile(pointwise, lanes, self.dtype.itemsize, self._tiles())[1] > 0
+        if self._separable and planar:
+            price, _ = schedule.planar_blocking(pointwise, self.dtype.itemsize, lanes, self._tiles(), True)
+            planar = price < float("inf")
         if planar:
             loads = g.strides[1] > 1
         elif depthwise:
@@ -175,17 +176,20 @@ cdef class Plan:
         stores = g.filters < lanes or (g.channels_first and not self._separable) if depthwise else g.channels_first
         self._fill(&self._conv, g, depthwise, True, stores, planar if depthwise else None,
                    2 * g.filters if planar and self._separable else 0)
-        self._conv.load = loads
+        if not self._conv.planar or depthwise:
+            self._conv.load = loads
         # Depthwise tiles of channels meet padding where the input lies; dense ones leave it out, or load the blocks
         # that touch it.
         pads = (planar or not depthwise) and any(before or after for before, after in g.pads)
-        self._pads_load = loads or (pads and not self._conv.leave_out)
+        self._pads_load = self._conv.load or (pads and not self._conv.leave_out)
         self._run = self._kernels.depthwise if depthwise else self._kernels.conv
         if self._separable:
             self._fill(&self._second, pointwise, False, False, g.channels_first, planar, 0)
             self._run = self._kernels.separable
             self._conv.stream = 0              # its results stay in the cache
-            self._second.xc, self._second.xw = (self._conv.block_pixels, 1) if planar else (1, g.filters)
+            line = LINE // self.dtype.itemsize
+            pixels = (-(-self._conv.block_pixels // line) | 1) * line     # channels in different sets of the cache
+            self._second.xc, self._second.xw = (pixels, 1) if planar else (1, g.filters)
             self._second.xh = self._second.xw * self._second.width
             self._conv.yf, self._conv.yp = self._second.xc, self._second.xw
             self._second.block_pixels = self._conv.block_pixels
@@ -193,14 +197,13 @@ cdef class Plan:
             size = self._second.scratch_bytes - self._second.tile_bytes
             if size:
                 size = self._conv.block_pixels * self._second.vectors * lanes * self.dtype.itemsize
-            self._second.load_bytes = _round(self._conv.block_pixels * g.filters * self.dtype.itemsize)
+            if not planar:
+                pixels = self._conv.block_pixels
+                self._second.tile_bytes = _round(schedule.pixel_bytes(pixels))
+            self._second.load_bytes = _round(pixels * g.filters * self.dtype.itemsize)
             if planar:
-                self._second.unit = self._conv.unit
-                self._second.stream = 0        # blocks of rows do not start on a vector
-                pixels = -(-self._conv.block_pixels // lanes) * lanes
-                self._second.tile_bytes = _round(schedule.panel_bytes(g.filters, pixels, self.dtype.itemsize))
-            else:
-                self._second.tile_bytes = _round(schedule.pixel_bytes(self._conv.block_pixels))
+                self._second.unit, self._second.block_shape = self._conv.unit, self._conv.block_shape
+                self._second.stream = self._second.load = 0    # blocks of rows do not start on a vector
             self._second.scratch_bytes = (
                 self._conv.scratch_bytes + self._second.load_bytes + self._second.tile_bytes + _round(size))
         self._activate(&self._second if self._separable else &self._conv, activation)
@@ -238,6 +241,7 @@ cdef class Plan:
                                    stores, bool(self._kernels.spreads), planar, kept)
         c.planar = chosen["planar"]
         c.block_filters = chosen["block_filters"]
+        c.direct = chosen["direct"]
         c.spread = chosen["spread"]
         c.groups = 1 if depthwise or c.spread else g.groups
         c.vectors = chosen["vectors"]
@@ -255,7 +259,7 @@ cdef class Plan:
         c.load_bytes = chosen["load_bytes"]
         c.tile_bytes = chosen["tile_bytes"]
         c.scratch_bytes = chosen["scratch_bytes"]
-        c.load = 0
+        c.load = chosen["load"]
         pixels = c.out_height * c.out_width
         c.yn = pixels * g.filters
         c.yp, c.yf = (1, pixels) if g.channels_first else (g.filters, 1)
@@ -427,7 +431,7 @@ cdef class Plan:
         c.xc = 1 if c.channels == 1 else cnp.PyArray_STRIDE(x, self._channel_axis) // item
         if self._separable:
             second = self._second
-        if (c.xw if c.planar else c.xc) != 1:
+        if (c.xw if c.planar else c.xc) != 1 or c.planar and c.height > 1 and c.xh != c.width:
             c.load = 1
         elif not self._pads_load:          # everything is read in place
             c.scratch_bytes -= c.load_bytes

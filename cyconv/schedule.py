@@ -39,11 +39,11 @@ STREAM_BYTES = 8 << 20  # of output, that the next reader would not find in a ca
 STREAM_VECTOR = 32  # bytes of a vector that is stored so: half a line
 LINE_BYTES = 64  # of a cache
 PLANAR_FILTERS = 64  # of a block at most, where vectors are of pixels
-TRANSPOSE = 4.0  # cycles of a vector of pixels that comes from planes, or goes there
+MOST_PLANAR_PIXELS = 1024  # of such a block
+TRANSPOSE = 6.0  # cycles of a vector of pixels that comes from planes, or goes there
 COPY = 6.0  # of a vector that is copied to a panel
-GATHER = 1.5  # of an element by itself that is copied to a panel
-SCATTER = 4.0  # of one of few channels of a pixel
-PIECE = 25.0  # of finding a piece of a row
+GATHER = 1.0  # of an element by itself that is copied to a panel
+ELEMENT = 1.5  # of an element by itself that planes and pixels exchange
 WAYS = _cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the first-level cache holds
 WAY_BYTES = 4096  # addresses this far apart share a set
 TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
@@ -141,14 +141,11 @@ def dense_parts(g: Geometry, block_rows: int, block_columns: int) -> list[list[P
     ]
 
 
-def transposed_cycles(pixels: int, channels: int, lanes: int) -> float:
-    """Return the cycles that planes take to become pixels, or pixels planes."""
-    return pixels * (channels / lanes * TRANSPOSE if channels >= lanes else channels * SCATTER)
-
-
-def panel_bytes(reduction: int, pixels: int, itemsize: int) -> int:
-    """Return the bytes of what so many pixels meet, with a line of zeros and one of ones."""
-    return (reduction + 2) * pixels * itemsize
+def transposed_cycles(rows: float, pixels: int, channels: int, lanes: int) -> float:
+    """Return the cycles that rows of so many pixels take to become planes, or planes pixels."""
+    if pixels < lanes:
+        return rows * pixels * channels * ELEMENT
+    return rows * -(-pixels // lanes) * min(lanes * -(-channels // lanes) * TRANSPOSE, channels * lanes * ELEMENT)
 
 
 def planar_depthwise(g: Geometry, lanes: int) -> bool:
@@ -161,24 +158,116 @@ def planar_depthwise(g: Geometry, lanes: int) -> bool:
     return g.channels < lanes or kh <= min(5, g.output_size[0])
 
 
-def planar_tile(g: Geometry, lanes: int, itemsize: int, tile_pixels: list[int]) -> tuple[float, int]:
-    """Return (cycles, width) of the tile whose vectors are of pixels, with what loading its panels takes."""
-    pixels, filters = prod(g.output_size), g.filters // g.groups
-    reduction = prod(g.window) * (g.channels // g.groups)
-    blocks = -(-filters // PLANAR_FILTERS)
-    fits = [
-        n if width * lanes <= pixels and panel_bytes(reduction, width * lanes, itemsize) <= CACHE_BYTES // 2 else 0
-        for width, n in enumerate(tile_pixels)
-    ]
-    if not any(fits):
-        return math.inf, 0
-    part = Part(blocks, -(-filters // blocks), reduction + 1)
-    cycles, width = tile_vectors(pixels, [part], lanes, itemsize, fits)
-    row = pixels if g.window == g.strides == (1, 1) else g.output_size[1]
-    pieces = pixels / (width * lanes) + pixels / row  # of a row that belong to one panel
-    vector = {1: COPY, 2: 2 * COPY}.get(g.strides[1], GATHER * lanes)
-    loads = pieces * prod(g.window) * PIECE + pixels / lanes * reduction * vector
-    return g.groups * (cycles + loads), width
+def planar_blocking(
+    g: Geometry, itemsize: int, lanes: int, tile_pixels: list[int], fused: bool = False
+) -> tuple[float, dict[str, int]]:
+    """Return (cycles, schedule fields) of a dense layer whose vectors are of pixels, loading and storing counted.
+
+    The cycles are infinite where it does not fit; `fused`: of the second step of a separable layer, whose blocks and
+    inputs are those of the first.
+    """
+    (out_h, out_w), (kh, kw), (sh, sw), (dh, dw) = g.output_size, g.window, g.strides, g.dilation_rate
+    depth, filters, pixels = g.channels // g.groups, g.filters // g.groups, out_h * out_w
+    line = LINE_BYTES // itemsize
+
+    def phases(outputs: int, window: int, stride: int, dilation_rate: int) -> tuple[int, int, bool]:
+        """Return (loaded of each, how many, whether they are taps)."""
+        loaded = outputs + (window - 1) * dilation_rate // stride
+        return (outputs, window, True) if window * outputs < stride * loaded else (loaded, stride, False)
+
+    def loaded(rows: int, columns: int) -> int:
+        """Return elements of a block, without what lies between planes."""
+        (h, phases_h, _), (w, phases_w, _) = phases(rows, kh, sh, dh), phases(columns, kw, sw, dw)
+        return phases_h * phases_w * depth * h * w
+
+    def load_bytes(rows: int, columns: int) -> int:
+        (h, phases_h, _), (w, phases_w, _) = phases(rows, kh, sh, dh), phases(columns, kw, sw, dw)
+        return (phases_h * phases_w * depth * (-(-h * w // line) | 1) * line + lanes) * itemsize
+
+    def fits(rows: int, columns: int) -> bool:
+        return load_bytes(rows, columns) <= CACHE_BYTES // 4 and rows * columns <= MOST_PLANAR_PIXELS
+
+    rows, columns = 1, out_w
+    if fits(1, out_w):
+        while rows < out_h and fits(rows + 1, out_w):
+            rows += 1
+        rows = -(-out_h // -(-out_h // rows))
+        together = lanes // gcd(lanes, out_w)  # rows that are whole vectors
+        if rows >= together:
+            rows -= rows % together
+    else:
+        most = min(out_w, MOST_PLANAR_PIXELS)
+        columns = max([n for n in range(lanes, most + 1, lanes) if fits(1, n)], default=min(out_w, lanes))
+        if load_bytes(1, columns) > CACHE_BYTES // 2:
+            return math.inf, {}
+    pieces = columns < out_w
+    _, _, split_rows = phases(rows, kh, sh, dh)
+    pitch, _, split_columns = phases(columns, kw, sw, dw)
+    gapless = phases(out_w, kw, sw, dw)[0] == out_w if not pieces else pitch == columns
+    blocks = math.ceil(out_h / rows) * (out_w / columns)
+    planes = g.channels_first or g.filters == 1
+    part = Part(1, filters, prod(g.window) * depth)
+
+    def tile(run: float, runs: float) -> tuple[float, int]:
+        cycles, vectors = tile_vectors(round(run), [part], lanes, itemsize, tile_pixels)
+        return cycles * runs, vectors
+
+    if gapless or pieces:
+        cycles, vectors = tile(min(columns * rows, pixels), blocks)
+    else:
+        cycles, vectors = tile((rows - 1) * pitch + columns, blocks)
+    scattered = pixels / lanes * filters * COPY if planes else pixels * filters * ELEMENT
+    if not planes and filters >= lanes:
+        scattered = transposed_cycles(out_h, out_w, filters, lanes)
+    # A vector of pixels may span rows.
+    direct = planes and gapless and pixels >= lanes and (out_w >= lanes or rows >= min(out_h, (lanes - 1) // out_w + 2))
+    if planes and not direct and out_w >= lanes:
+        by_rows, width = tile(columns, blocks * rows)
+        direct = by_rows <= cycles + scattered
+        if direct:
+            cycles, vectors = by_rows, width
+    if not direct:
+        cycles += scattered
+    read_once = depth <= 4 or filters <= tile_pixels[vectors]  # or so little that it stays near
+    in_place = direct and g.strides == (1, 1) and (g.channels_first or g.channels == 1) and read_once
+    load = not in_place or split_rows or split_columns
+    if load and not fused:
+        elements = blocks * loaded(rows, columns)
+        if g.channels_first or g.channels == 1:
+            cycles += elements * {1: COPY / lanes, 2: 2 * COPY / lanes}.get(sw, GATHER)
+        else:
+            width = phases(columns, kw, sw, dw)[0]
+            cycles += transposed_cycles(elements / depth / width, width, depth, lanes)
+    # Two tiles of filters write long runs of their planes, or, with few runs, many share each one's loads.
+    block_filters = min(PLANAR_FILTERS, (2 if rows * columns > 2 * vectors * lanes else 8) * tile_pixels[vectors])
+    run = -(-((rows - 1) * (columns if gapless else pitch) + columns) // lanes) * lanes
+    if pieces:
+        unit, aligned = lanes, pixels % lanes == 0 and (out_w % lanes == 0 or out_h == 1)
+    elif out_w % lanes == 0:
+        unit, aligned = out_w, True
+    else:
+        aligned = gapless and pixels % lanes == 0 and rows * out_w % lanes == 0
+        unit = out_w * (together if aligned else 1)
+    fields = _fields(
+        {
+            "load_bytes": 0 if fused else load_bytes(rows, columns),
+            "tile_bytes": prod(g.window) * 8,
+            "out_bytes": 0 if direct else run * min(block_filters, filters) * itemsize,
+        },
+        planar=True,
+        direct=direct,
+        load=load,
+        vectors=vectors,
+        block_filters=block_filters,
+        blocks=-(-filters // block_filters),
+        block_pixels=rows * columns,
+        block_shape=not pieces,
+        split_rows=split_rows,
+        split_columns=split_columns,
+        stream=direct and aligned and streams(g, itemsize, lanes),
+        unit=unit,
+    )
+    return g.groups * cycles, fields
 
 
 def collides(channels: int, itemsize: int) -> bool:
@@ -263,7 +352,7 @@ def blocking(
         block_columns = -(-out_w // -(-out_w // block_columns))  # as few pieces, of equal size
         block_pixels, shape = block_columns, 0
     unit = 2 * out_w if depthwise and out_h >= LEAST_ROWS else 1
-    spread = leave_out = block_filters = 0
+    spread = leave_out = 0
     if depthwise:
         vectors, blocks = 1, -(-g.filters // lanes)
         stored = g.filters if phases else max(g.filters, lanes)
@@ -283,48 +372,55 @@ def blocking(
         stored = vectors * lanes
         stores = stores or filters < stored or leave_out == 2  # whole vectors to scratch, their filters from there
         tile_bytes = pixel_bytes(block_pixels, min(len(ways[1]), block_pixels) if leave_out == 1 else 1)
-        if g.channels_first and planar is not False:
-            price, width = planar_tile(g, lanes, itemsize, tile_pixels)
-            cycles = (1 if spread else g.groups) * cycles + transposed_cycles(prod(g.size), g.channels, lanes)
-            planar = planar or price < cycles + transposed_cycles(out_h * out_w, g.filters, lanes)
-        if planar:
-            vectors = width
-            panel = panel_bytes(prod(g.window) * depth, vectors * lanes, itemsize)
-            panels = max(1, min(MOST_BLOCK_PIXELS // (vectors * lanes), CACHE_BYTES // 4 // panel))
-            block_pixels, shape, unit = panels * vectors * lanes, 2, lanes
-            tile_bytes = panels * panel
-            # Two tiles of filters write long runs of their planes, or, with few panels, many share each one's loads.
-            block_filters = min(PLANAR_FILTERS, (2 if panels > 2 else 8) * tile_pixels[vectors])
-            blocks = -(-(g.filters // g.groups) // block_filters)
-            spread, leave_out, loads, stores = 0, 0, False, False
+        if planar is not False:
+            price, fields = planar_blocking(g, itemsize, lanes, tile_pixels, bool(planar))
+            cycles *= 1 if spread else g.groups
+            if g.channels_first:
+                cycles += transposed_cycles(*g.size, g.channels, lanes)
+                cycles += transposed_cycles(out_h, out_w, g.filters, lanes)
+            if planar or price < cycles:
+                return fields
     # Results go past the caches if they are too large to be found there, and consist of whole and aligned vectors.
     run = g.filters if depthwise or spread else g.filters // g.groups
     if planar:
-        run = out_h * out_w if not depthwise else out_w if shape == 1 else 1
-    whole = run % lanes == 0 and (planar or not g.channels_first) and lanes * itemsize >= STREAM_VECTOR
+        run = out_w if shape == 1 else 1
+    whole = run % lanes == 0 and (planar or not g.channels_first)
     load_pixels = rows(block_rows)[0] * columns(block_columns)[0] if loads else 0
-    sizes = {
-        "load_bytes": (load_pixels * loaded + phases * lanes) * itemsize,  # the last vectors reach beyond the row
-        "tile_bytes": tile_bytes,
-        "out_bytes": (block_pixels * stored + phases * lanes) * itemsize if stores else 0,
-    }
-    sizes = {name: -(-size // 64) * 64 for name, size in sizes.items()}
+    return _fields(
+        {
+            "load_bytes": (load_pixels * loaded + phases * lanes) * itemsize,  # the last vectors reach beyond the row
+            "tile_bytes": tile_bytes,
+            "out_bytes": (block_pixels * stored + phases * lanes) * itemsize if stores else 0,
+        },
+        planar=bool(planar),
+        vectors=vectors,
+        spread=spread,
+        leave_out=leave_out,
+        phases=phases,
+        blocks=blocks,
+        block_pixels=block_pixels,
+        block_shape=shape,
+        split_rows=rows(block_rows)[1],
+        split_columns=columns(block_columns)[1],
+        fetch_ahead=depthwise and itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES,
+        stream=whole and streams(g, itemsize, lanes),
+        unit=unit,
+        loaded_channels=loaded,
+    )
+
+
+def streams(g: Geometry, itemsize: int, lanes: int) -> bool:
+    """Return whether results are too large to be found in a cache, and vectors large enough to go past it."""
+    return prod(g.output_shape) * itemsize >= STREAM_BYTES and lanes * itemsize >= STREAM_VECTOR
+
+
+def _fields(sizes: dict[str, int], **chosen: int) -> dict[str, int]:
+    """Return schedule fields, those that are not chosen 0, and the bytes of each part of scratch, in whole lines."""
+    sizes = {name: -(-size // LINE_BYTES) * LINE_BYTES for name, size in sizes.items()}
     return {
-        "planar": bool(planar),
-        "vectors": vectors,
-        "block_filters": block_filters,
-        "spread": spread,
-        "leave_out": leave_out,
-        "phases": phases,
-        "blocks": blocks,
-        "block_pixels": block_pixels,
-        "block_shape": shape,
-        "split_rows": rows(block_rows)[1],
-        "split_columns": columns(block_columns)[1],
-        "fetch_ahead": depthwise and itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES,
-        "stream": bool(whole and prod(g.output_shape) * itemsize >= STREAM_BYTES),
-        "unit": unit,
-        "loaded_channels": loaded,
+        **dict.fromkeys(("block_filters", "direct", "load", "spread", "leave_out", "phases", "fetch_ahead"), 0),
+        "loaded_channels": 1,
+        **chosen,
         "load_bytes": sizes["load_bytes"],
         "tile_bytes": sizes["tile_bytes"],
         "scratch_bytes": sum(sizes.values()),

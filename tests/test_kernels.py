@@ -349,22 +349,53 @@ def test_ways_to_meet_padding_differ_in_no_bit(case, activation):
 
 @pytest.mark.usefixtures("isa")
 @given(
-    case=cases("conv", orders=("C",), batches=(1, 2), data_formats=("channels_first",)),
+    case=cases("conv", batches=(1, 2)),
     activation=st.sampled_from([None, "relu", "relu6", "leaky_relu"]),
+    cache=st.sampled_from([1 << 12, 1 << 20]),
 )
-def test_vectors_of_pixels_and_of_filters_differ_in_no_bit(case, activation):
-    """Planes are read as they lie, or transposed: both are tried, whatever the schedule chooses."""
-    choose, results = schedule.planar_tile, []
-    for price in (0, 1e30):
+def test_vectors_of_pixels_and_of_filters_differ_in_no_bit(case, activation, cache):
+    """Each is tried in both layouts, whatever the schedule chooses, in blocks of rows and pieces of rows."""
+    choose, results = schedule.planar_blocking, []
+    for price in (0, np.inf):
 
         def priced(*arguments, price=price):
-            _, width = choose(*arguments)
-            return (price if width else np.inf), width
+            cycles, fields = choose(*arguments)
+            return (price if cycles < np.inf else cycles), fields
 
-        with scheduled(planar_tile=priced):
+        with scheduled(planar_blocking=priced, CACHE_BYTES=cache):
             check(case)
             results.append(case.run(activation=activation))
     np.testing.assert_array_equal(*results, err_msg=str(case))
+
+
+@pytest.mark.usefixtures("isa")
+@dtypes
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("cache", [1 << 12, 1 << 20], ids=["small blocks", "large blocks"])
+def test_vectors_of_pixels_in_parts(dtype, data_format, cache, set_num_threads):
+    """Rows and pieces of rows, with and without columns between them, cut anywhere by threads."""
+    choose = schedule.planar_blocking
+
+    def free(*arguments):
+        cycles, fields = choose(*arguments)
+        return cycles and (0 if cycles < np.inf else cycles), fields
+
+    for size, channels, kernel, options in (
+        ((5, 7), 20, (1, 1, 20, 3), {}),
+        ((1, 7), 3, (1, 1, 3, 2), {}),
+        ((3, 2050), 2, (1, 1, 2, 1), {}),
+        ((6, 1030), 1, (3, 5, 1, 1), {"padding": "same"}),
+        ((17, 19), 5, (3, 3, 5, 4), {"padding": "same", "strides": 2}),
+        ((9, 40), 18, (3, 2, 6, 6), {"dilation_rate": (1, 3)}),
+        ((40, 6), 34, (5, 1, 17, 2), {"padding": "same"}),
+        ((12, 33), 16, (2, 2, 16, 9), {"strides": (1, 3)}),
+    ):
+        shape = (2, channels, *size) if data_format == "channels_first" else (2, *size, channels)
+        case = make("conv", shape, kernel, dtype=dtype, data_format=data_format, **options)
+        with scheduled(planar_blocking=free, CACHE_BYTES=cache, SERIAL_FLOPS=100):
+            for threads in (1, 2, 5):
+                set_num_threads(threads)
+                check(case)
 
 
 @pytest.mark.usefixtures("isa")

@@ -10,10 +10,11 @@ cdef struct Conv:
     # Strides in elements. Output pixels of one image are equally spaced (yp) in row order.
     Py_ssize_t xn, xh, xw, xc, yn, yp, yf
     # The schedule (schedule.py): how work is cut up; nothing here changes a single bit of the result.
-    Py_ssize_t planar                     # channels_first: vectors are of pixels, which lie side by side
+    Py_ssize_t planar                     # vectors are of pixels, which lie side by side in planes
     Py_ssize_t vectors                    # of filters (planar: of pixels) in a register tile
     Py_ssize_t blocks                     # filter blocks of one group (dense), channel vectors or (planar) filters
     Py_ssize_t block_filters              # planar, dense: of one block
+    Py_ssize_t direct                     # planar, dense: results are written to their place, else through scratch
     Py_ssize_t spread                     # dense: channels (and filters) of each group that shares a vector; else 0
     Py_ssize_t leave_out                  # dense, taps that meet only padding: 0 no, 1 of pixels alike, 2 tap after tap
     Py_ssize_t phases                     # depthwise, rows as one run of elements: patterns of weights; else 0
@@ -27,7 +28,7 @@ cdef struct Conv:
     Py_ssize_t pixel_parts, filter_parts  # tasks
     Py_ssize_t unit                       # output pixels that parts are cut between: one, or two rows
     Py_ssize_t scratch_bytes              # for each task that runs at the same time
-    Py_ssize_t load_bytes, tile_bytes     # of it, a loaded block; its pixels' places or panels; the rest holds outputs
+    Py_ssize_t load_bytes, tile_bytes     # of it, a loaded block; places of pixels or taps; the rest holds outputs
     # What is done to a sum before it is stored.
     int activation                        # 0 linear, 1 relu, 2 relu6, 3 leaky_relu
     double slope

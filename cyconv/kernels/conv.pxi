@@ -15,7 +15,9 @@
 cdef struct Taps:
     # A reduction as the tile sees it: window_h x window_w runs of `run` contiguous inputs.
     Py_ssize_t window_h, window_w, step_h, step_w, run
-    Py_ssize_t before, between          # weights of taps left out: before the first row of the window, and after each
+    Py_ssize_t line                     # from the weights of one input to those of the next
+    Py_ssize_t before, between          # bias and weights of taps left out, before the window's first row; after each
+    const Py_ssize_t* jumps             # planar: instead of `between`, one for each row; else NULL
     Py_ssize_t pitch                    # of output pixels
     bint resume                         # sums go on from those in the output
     bint stream                         # results go past the caches
@@ -32,28 +34,36 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
     cdef vec xv
     cdef const REAL* r[12]
     cdef const REAL* w
+    cdef const Py_ssize_t* jump
     cdef Py_ssize_t q, kw, k, at, left
     cdef int i, j
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
     cdef Py_ssize_t window_h = t.window_h, window_w = t.window_w, step_h = t.step_h, step_w = t.step_w, run = t.run
-    cdef Py_ssize_t before = t.before, between = t.between, pitch = t.pitch
+    cdef Py_ssize_t before = t.before, pitch = t.pitch, line = t.line
     cdef Py_ssize_t next_row = step_h - (window_w - 1) * step_w
-    cdef bint resume = t.resume, stream = t.stream
+    cdef Py_ssize_t next_jump = 1 if t.jumps != NULL else 0
+    cdef bint resume = t.resume, planar = t.jumps != NULL, stream = t.stream
     cdef int activation = t.activation
     cdef REAL slope = t.slope
     for q in range(count):
         w = weights
-        if resume:
-            for i in range(MR):
-                at = places[i] * pitch
-                for j in range(NV):
-                    acc[i][j] = vload(y + at + j * LANES)
-        else:
+        jump = t.jumps if planar else &t.between
+        if not (resume or planar):
             for j in range(NV):
                 xv = vload(w + j * LANES)
                 for i in range(MR):
                     acc[i][j] = xv
-        w += NV * LANES + before
+        elif resume:
+            for i in range(MR):
+                at = places[i] * pitch
+                for j in range(NV):
+                    acc[i][j] = vload(y + at + j * LANES)
+        else:                      # the bias lies before what is a pixel to the tile, a filter's weights
+            for i in range(MR):
+                xv = vset(x[offsets[i] - 1])
+                for j in range(NV):
+                    acc[i][j] = xv
+        w += before
         for i in range(MR):
             r[i] = x + offsets[i]
             if MR > 6:
@@ -82,7 +92,7 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
                     xv = vset(r[i][k])
                     for j in range(NV):
                         acc[i][j] += xv * wv[j]
-                w += NV * LANES
+                w += line
                 k += 1
             if k < run:
                 continue
@@ -93,7 +103,8 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
             if kw == 0:
                 kw = window_w
                 at = next_row
-                w += between
+                w += jump[0]
+                jump += next_jump
             for i in range(MR):
                 r[i] += at
                 if MR > 6:
@@ -317,7 +328,8 @@ cdef void run_part(const Conv* c, Taps* t, const Part* part, const REAL* x, cons
     t.window_h = part.h1 - part.h0
     t.window_w = part.w1 - part.w0
     t.run = LANES if c.spread else c.channels // c.groups      # channels that a tile reads
-    t.before = (part.h0 * c.window_w + part.w0) * tap
+    t.line = width * LANES
+    t.before = t.line + (part.h0 * c.window_w + part.w0) * tap
     t.between = (c.window_w - t.window_w) * tap
     x += part.h0 * t.step_h + part.w0 * t.step_w
     if t.step_w == t.run and t.window_w:             # a row of the window is contiguous: one longer run
@@ -369,6 +381,7 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
     cdef bint direct
     t.step_h = v.dilation_h * v.xh
     t.step_w = v.dilation_w * v.xw
+    t.jumps = NULL
     t.resume = False
     t.activation = c.activation
     t.slope = <REAL>c.slope

@@ -1,16 +1,13 @@
-# channels_first: vectors are of pixels, which lie side by side in a plane. Nothing is transposed.
+# Vectors of pixels: of planes, which are read as they lie, and where there are few filters of each group.
 #
-# Dense: the tile of conv.pxi with roles exchanged; what it takes for pixels are filters.
+# Dense: the tile of conv.pxi with roles exchanged; what it takes for pixels are filters, for weights planes.
 # Loop order, outermost first, and what each level keeps where:
 #   task             a range of output pixels x a range of filter blocks               (threads)
-#   pixel block      what its pixels meet, in panels of a few vectors: [zeros][ones][taps][channels][vectors * lanes]
-#                                                                                      (second-level cache)
+#   pixel block      a few rows of input, a plane for each channel, read in place or loaded with their padding, at a
+#                    stride the columns (and rows) of each phase apart                 (second-level cache)
 #   filter block     a few filters, packed weights [filter][bias][taps][channels]   (first- or second-level cache)
-#   panel            long enough runs of each plane are written before the next one
+#   run              pixels of a row, or of all rows with the columns between them that only the window needs
 #   tile             MR filters x NV vectors of pixels                                 (registers)
-#
-# The bias is the weight of the ones, added to the panel's first line, where a tile looks for it: minus zero, which
-# changes nothing that is added to it.
 #
 # Depthwise: windows of 3 x 3, 5 x 5 and 7 x 7.
 #   task             a range of output rows x a range of filters                       (threads)
@@ -21,41 +18,92 @@
 cdef enum:
     MOST_FILTERS = 64    # of a block: schedule.PLANAR_FILTERS
 
-cdef void zero(REAL* dst, Py_ssize_t pitch, Py_ssize_t rows, Py_ssize_t count) noexcept nogil:
-    cdef Py_ssize_t r, k
-    for r in range(rows if count else 0):
-        for k in range(count):
-            dst[r * pitch + k] = 0
+cdef inline Py_ssize_t loaded_rows(const Conv* c, Py_ssize_t rows) noexcept nogil:
+    """Of each phase, or tap, for so many output rows."""
+    return rows if c.split_rows else rows + (c.window_h - 1) * c.dilation_h // c.stride_h
 
-cdef void load_panel(const Conv* c, const REAL* x, Py_ssize_t p, Py_ssize_t pixels, REAL* panel) noexcept nogil:
-    """panel[taps][channels][pixels] <- what output pixels [p, p + pixels) of one image meet; zeros where that is
-    padding."""
-    cdef Py_ssize_t channels = c.channels // c.groups, width = c.out_width, n = 0, row, column, count, kh, kw, ih, iw
-    cdef Py_ssize_t lo, hi
-    cdef REAL* dst
-    if c.window_h * c.window_w * c.stride_h * c.stride_w == 1 and c.out_height == c.height and c.out_width == c.width:
-        if c.xh == c.width * c.xw:                           # pixels follow each other across rows
-            width = c.out_height * c.out_width
-    while n < pixels:              # those of one row
-        row = (p + n) // width
-        column = p + n - row * width
-        count = min(width - column, pixels - n)
-        dst = panel + n
-        for kh in range(c.window_h):
-            ih = row * c.stride_h - c.top + kh * c.dilation_h
-            for kw in range(c.window_w):
-                iw = column * c.stride_w - c.left + kw * c.dilation_w
-                meet(iw, count, c.width if width == c.out_width else width, c.stride_w, &lo, &hi)
-                if <size_t>ih >= <size_t>c.height:
-                    hi = lo
-                hi = max(lo, hi)
-                zero(dst, pixels, channels, lo)
-                zero(dst + hi, pixels, channels, count - hi)
-                if lo < hi:
-                    pick(x + ih * c.xh + (iw + lo * c.stride_w) * c.xw, c.stride_w * c.xw, c.xc, channels, hi - lo,
-                         dst + lo, pixels)
-                dst += channels * pixels
-        n += count
+cdef inline Py_ssize_t loaded_columns(const Conv* c, Py_ssize_t columns) noexcept nogil:
+    return columns if c.split_columns else columns + (c.window_w - 1) * c.dilation_w // c.stride_w
+
+cdef struct Planes:
+    # What some rows and columns of output meet: of run t input k, for pixel i, is k * line + i behind the run's first,
+    # that of the next run jumps[t] behind this one's last.
+    const REAL* x
+    Py_ssize_t pitch                      # from one row to the next
+    Py_ssize_t line, run, runs            # a tap's channels, or, of one channel, a row of the window
+    Py_ssize_t* jumps
+
+cdef inline bint gapless(const Conv* c) noexcept nogil:
+    """Whether vectors of pixels may go on in the next row: blocks of whole rows without columns between them."""
+    return c.block_shape == 1 and loaded_columns(c, c.out_width) == c.out_width
+
+cdef void load_planes(const Conv* c, const REAL* x, Py_ssize_t g, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t column,
+                      Py_ssize_t columns, REAL* dst, Planes* p) noexcept nogil:
+    """Make `p` describe what these rows and columns of one image's output meet in group g: `x` itself, or copies in
+    `dst`, of each phase of rows and columns [channels][rows][columns]; zeros where that is padding."""
+    cdef Py_ssize_t channels = c.channels // c.groups, phases_h = c.window_h if c.split_rows else c.stride_h
+    cdef Py_ssize_t phases_w = c.window_w if c.split_columns else c.stride_w, a, b, k, at, r, w, h0, h1, w0, w1
+    cdef Py_ssize_t top = row * c.stride_h - c.top, left = column * c.stride_w - c.left, plane, before, after, end = 0
+    cdef bint rowwise
+    cdef const REAL* src
+    cdef REAL* d
+    rows = loaded_rows(c, rows)
+    columns = loaded_columns(c, columns)
+    x += g * channels * c.xc
+    if not c.load and top >= 0 and left >= 0 and top + rows <= c.height and left + columns <= c.width:
+        p.x = x + top * c.xh + left
+        p.pitch = c.xh
+        plane = c.xc
+    else:
+        p.x = dst
+        p.pitch = columns
+        # An odd number of lines: channels are then in different sets of the cache.
+        plane = ((rows * columns * sizeof(REAL) + LINE - 1) // LINE | 1) * LINE // sizeof(REAL)
+        for a in range(phases_h):
+            r = top + (a * c.dilation_h if c.split_rows else a)
+            meet(r, rows, c.height, c.stride_h, &h0, &h1)
+            for b in range(phases_w):
+                w = left + (b * c.dilation_w if c.split_columns else b)
+                meet(w, columns, c.width, c.stride_w, &w0, &w1)
+                if h0 > 0 or w0 > 0 or h1 < rows or w1 < columns:
+                    for k in range(channels):
+                        memset(dst + k * plane, 0, rows * columns * sizeof(REAL))
+                if h0 < h1 and w0 < w1:
+                    at = w + w0 * c.stride_w
+                    src = x + (r + h0 * c.stride_h) * c.xh + at * c.xw
+                    d = dst + h0 * columns + w0
+                    if c.xc == 1 and channels > 1:
+                        # Of a row, what lies before its first pixel and behind its last one may be read too.
+                        before = after = 0
+                        if c.xw >= c.channels:
+                            before = at * c.xw + g * channels
+                            after = (c.width - 1 - at - (w1 - w0 - 1) * c.stride_w) * c.xw + c.channels
+                            after -= (g + 1) * channels
+                        for k in range(h1 - h0):
+                            transpose(src + k * c.stride_h * c.xh, c.stride_w * c.xw, 1, w1 - w0, channels, before,
+                                      after, d + k * columns, plane)
+                    else:
+                        for k in range(channels):
+                            pick(src + k * c.xc, c.stride_w * c.xw, c.stride_h * c.xh, h1 - h0, w1 - w0,
+                                 d + k * plane, columns)
+                dst += channels * plane
+    rowwise = channels == 1 and not c.split_columns and c.stride_w == 1
+    p.line = c.dilation_w if rowwise else plane
+    p.run = c.window_w if rowwise else channels
+    p.runs = 0
+    for a in range(c.window_h):
+        r = a * c.dilation_h
+        for b in range(1 if rowwise else c.window_w):
+            w = b * c.dilation_w
+            at = (a if c.split_rows else r % c.stride_h) * phases_w + (b if c.split_columns else w % c.stride_w)
+            at *= channels * plane
+            at += 0 if c.split_rows else r // c.stride_h * p.pitch
+            at += 0 if c.split_columns else w // c.stride_w
+            p.jumps[p.runs] = 0                              # of the last one
+            if p.runs:
+                p.jumps[p.runs - 1] = at - end
+            end = at + p.run * p.line
+            p.runs += 1
 
 cdef void pack_planar(const Conv* c, Py_ssize_t K, const void* kernel, const void* bias, void* packed) noexcept nogil:
     """packed[filter][1 + K] <- bias, then kernel (K, filters)."""
@@ -65,59 +113,98 @@ cdef void pack_planar(const Conv* c, Py_ssize_t K, const void* kernel, const voi
         dst[f * (K + 1)] = (<const REAL*>bias)[f] if bias != NULL else 0
     transpose(<const REAL*>kernel, c.filters, 1, K, c.filters, 0, 0, dst + 1, K + 1)
 
-cdef inline Py_ssize_t next_panel(const Conv* c, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t* p,
-                                  Py_ssize_t* width) noexcept nogil:
-    """First pixel, and vectors, of the panel for pixels from p on; p moves behind it. The last panel is moved back to
-    end at p1: its vectors are then full, and pixels that it shares are computed twice, equally."""
-    cdef Py_ssize_t first = p[0]
-    width[0] = min(min(c.vectors, max(1, (p1 - p0) // LANES)), (p1 - first + LANES - 1) // LANES)
-    p[0] += width[0] * LANES
-    return max(0, min(first, p1 - width[0] * LANES))
+cdef void multiply_run(const Conv* c, const Taps* t, const REAL* x, Py_ssize_t count, Py_ssize_t filters,
+                       const Py_ssize_t* offsets, const Py_ssize_t* places, const REAL* weights,
+                       REAL* y) noexcept nogil:
+    """`count` pixels side by side. Where they are written to their place, the last vectors are moved back: they are
+    then full, and pixels that two share are computed twice, equally."""
+    cdef Py_ssize_t i = 0, at, width
+    while i < count:
+        width = min(c.vectors, (count - i + LANES - 1) // LANES)
+        at = i
+        if c.direct:
+            width = min(width, max(1, count // LANES))
+            at = min(i, count - width * LANES)
+        run_equal(0, filters, width, t, weights, offsets, places, x + at, y + at)
+        i += width * LANES
 
 cdef void multiply_planes(const Conv* c, const REAL* x, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0, Py_ssize_t b1,
-                          const REAL* weights, REAL* y, REAL* panels) noexcept nogil:
+                          const REAL* weights, REAL* y, REAL* loaded, char* scratch) noexcept nogil:
     """Output pixels [p0, p1) of one image, filter blocks [b0, b1) counted over all groups."""
-    cdef Py_ssize_t K = reduction(c), filters = c.filters // c.groups, p, width, pixels, first, b, f, g = -1, i
+    cdef Py_ssize_t K = reduction(c), filters = c.filters // c.groups, W = c.out_width, b, f, g = -1, count, r, i
+    cdef Py_ssize_t row, rows, column = 0, columns = W, first, end, last = 0
     cdef Py_ssize_t[MOST_FILTERS] offsets, places
-    cdef REAL* panel
+    cdef REAL* out = <REAL*>(scratch + c.tile_bytes)
+    cdef Planes p
     cdef Taps t
-    t.step_h = t.step_w = t.before = t.between = 0
-    t.window_h = t.window_w = 1
-    t.run = K + 1
+    memset(&p, 0, sizeof(Planes))                            # set at the first block
+    if c.direct and gapless(c):            # a vector at least
+        p0 = max(0, min(p0, p1 - LANES))
+        p1 = max(p1, p0 + LANES)
+    row = p0 // W
+    rows = (p1 - 1) // W + 1 - row
+    first = p0 - row * W                                     # in the first row
+    end = p1 - (row + rows - 1) * W                          # in the last row
+    if rows == 1:
+        if c.direct:
+            first = max(0, min(first, end - LANES))
+            end = max(end, first + LANES)
+        column = first
+        columns = end = end - first
+        first = 0
+    p.jumps = <Py_ssize_t*>scratch
+    t.before = t.between = 0
+    t.jumps = p.jumps
+    t.window_w = 1
     t.pitch = c.yf
     t.resume = False
     t.stream = c.stream
     t.activation = c.activation
     t.slope = <REAL>c.slope
     for i in range(c.block_filters):
-        offsets[i] = i * (K + 1)
+        offsets[i] = i * (K + 1) + 1                         # behind the bias
         places[i] = i
     for b in range(b0, b1):
         if b // c.blocks != g:
             g = b // c.blocks
-            panel = panels
-            p = p0
-            while p < p1:
-                first = next_panel(c, p0, p1, &p, &width)
-                pixels = width * LANES
-                for i in range(pixels):
-                    panel[i] = -0.0
-                    panel[pixels + i] = 1
-                load_panel(c, x + g * (c.channels // c.groups) * c.xc, first, pixels, panel + 2 * pixels)
-                panel += (K + 2) * pixels
+            load_planes(c, x, g, row, rows, column, columns, loaded, &p)
+            t.line = p.line
+            t.window_h = p.runs
+            t.step_h = t.step_w = t.run = p.run
+            last = (rows - 1) * p.pitch + end                # behind the last pixel
+            if not c.direct:
+                t.pitch = (last - first + LANES - 1) // LANES * LANES
         f = b % c.blocks * c.block_filters
-        i = min(c.block_filters, filters - f)
+        count = min(c.block_filters, filters - f)
         f += g * filters
-        panel = panels
-        p = p0
-        while p < p1:
-            first = next_panel(c, p0, p1, &p, &width)
-            run_equal(0, i, width, &t, weights + f * (K + 1), offsets, places, panel, y + f * c.yf + first)
-            panel += (K + 2) * width * LANES
+        if c.direct and not gapless(c):
+            for r in range(rows):
+                last = max(LANES, end if r == rows - 1 else columns)
+                i = max(0, min(first if r == 0 else 0, last - LANES))
+                multiply_run(c, &t, p.x + r * p.pitch + i, last - i, count, offsets, places, weights + f * (K + 1),
+                             y + f * c.yf + (row + r) * W + column + i)
+        elif c.direct:
+            multiply_run(c, &t, p.x + first, last - first, count, offsets, places, weights + f * (K + 1),
+                         y + f * c.yf + row * W + column + first)
+        else:
+            multiply_run(c, &t, p.x + first, last - first, count, offsets, places, weights + f * (K + 1), out)
+            for r in range(rows):
+                i = first if r == 0 else 0
+                scatter_planes(c, out + r * p.pitch + i - first, t.pitch, (row + r) * W + column + i,
+                               (end if r == rows - 1 else columns) - i, f, count, y)
+
+cdef void scatter_planes(const Conv* c, const REAL* src, Py_ssize_t pitch, Py_ssize_t p, Py_ssize_t count, Py_ssize_t f,
+                         Py_ssize_t filters, REAL* y) noexcept nogil:
+    """y at pixels [p, p + count), filters [f, f + filters) <- src[filters][pitch]."""
+    y += p * c.yp + f * c.yf
+    if c.yp == 1:
+        copy(src, pitch, filters, count, y, c.yf)
+    else:
+        transpose(src, pitch, 1, filters, count, 0, 0, y, c.yp)
 
 cdef void planar_block(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* _weights, REAL* y,
                        char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
-    multiply_planes(c, x, p0, p1, b0, b1, weights, y, <REAL*>scratch)
+    multiply_planes(c, x, p0, p1, b0, b1, weights, y, <REAL*>scratch, scratch + c.load_bytes)
 
 cdef inline void plane_tiles(int R, int K, int S, const Conv* c, const REAL* x, Py_ssize_t pitch, Py_ssize_t phase,
                              const REAL* weights, REAL* y, Py_ssize_t count) noexcept nogil:

@@ -11,7 +11,7 @@ cdef void separable_block(const Conv* c, const Conv* pointwise, const REAL* x, c
         p0 = whole_vector(c, p0, p1)
         middle -= p0
         depthwise_planes(c, NULL, x, weights, NULL, middle, scratch, p0, p1, 0, c.blocks)
-        multiply_planes(pointwise, middle, p0, p1, b0, b1, pointwise_weights, y, <REAL*>rest)
+        multiply_planes(pointwise, middle, p0, p1, b0, b1, pointwise_weights, y, NULL, rest)
     else:
         middle -= p0 * c.filters
         depthwise_block(c, NULL, x, weights, NULL, middle, scratch, p0, p1, 0, c.blocks)
