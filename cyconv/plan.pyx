@@ -157,55 +157,26 @@ cdef class Plan:
         self._shared = 0
         last = pointwise if self._separable else geometry
         self._set_shapes(geometry.input_shape, last.output_shape, geometry.channels_first)
-        g = geometry
-        # A dense layer whose groups have one channel is a depthwise one.
-        depthwise = op != "conv" or g.groups == g.channels > 1 and g.filters < g.groups * max(2, self._kernels.lanes)
-        lanes = self._kernels.lanes
-        planar = depthwise and schedule.planar_depthwise(g, lanes)
-        if self._separable and planar:
-            price, _ = schedule.planar_blocking(pointwise, self.dtype.itemsize, lanes, self._tiles(), True)
-            planar = price < float("inf")
-        if planar:
-            loads = g.strides[1] > 1
-        elif depthwise:
-            loads = g.channels_first and g.channels > 1
-            loads = loads or g.filters != g.channels or g.filters < lanes
-            loads = loads or schedule.collides(g.filters, self.dtype.itemsize)
+        target = self._target()
+        if self._separable:
+            depthwise = True
+            fields, second_fields, plane = schedule.separable(geometry, pointwise, target)
+            self._fill(&self._second, pointwise, False, second_fields)
+            self._second.xc, self._second.xw = (plane, 1) if self._second.planar else (1, geometry.filters)
+            self._second.xh = self._second.xw * self._second.width
         else:
-            loads = g.channels_first and g.channels > 1
-        stores = g.filters < lanes or (g.channels_first and not self._separable) if depthwise else g.channels_first
-        self._fill(&self._conv, g, depthwise, True, stores, planar if depthwise else None,
-                   2 * g.filters if planar and self._separable else 0)
-        if not self._conv.planar or depthwise:
-            self._conv.load = loads
+            depthwise, fields = schedule.single(geometry, target)
+        self._fill(&self._conv, geometry, depthwise, fields)
+        if self._separable:
+            self._conv.yf, self._conv.yp = self._second.xc, self._second.xw
         # Depthwise tiles of channels meet padding where the input lies; dense ones leave it out, or load the blocks
         # that touch it.
-        pads = (planar or not depthwise) and any(before or after for before, after in g.pads)
-        self._pads_load = self._conv.load or (pads and not self._conv.leave_out)
+        pads = any(before or after for before, after in geometry.pads)
+        self._pads_load = self._conv.load or (
+            pads and (self._conv.planar or not depthwise) and not self._conv.leave_out)
         self._run = self._kernels.depthwise if depthwise else self._kernels.conv
         if self._separable:
-            self._fill(&self._second, pointwise, False, False, g.channels_first, planar, 0)
             self._run = self._kernels.separable
-            self._conv.stream = 0              # its results stay in the cache
-            line = LINE // self.dtype.itemsize
-            pixels = (-(-self._conv.block_pixels // line) | 1) * line     # channels in different sets of the cache
-            self._second.xc, self._second.xw = (pixels, 1) if planar else (1, g.filters)
-            self._second.xh = self._second.xw * self._second.width
-            self._conv.yf, self._conv.yp = self._second.xc, self._second.xw
-            self._second.block_pixels = self._conv.block_pixels
-            # [depthwise scratch] [block of depthwise results] [pixels of the tile] [outputs]
-            size = self._second.scratch_bytes - self._second.tile_bytes
-            if size:
-                size = self._conv.block_pixels * self._second.vectors * lanes * self.dtype.itemsize
-            if not planar:
-                pixels = self._conv.block_pixels
-                self._second.tile_bytes = _round(schedule.pixel_bytes(pixels))
-            self._second.load_bytes = _round(pixels * g.filters * self.dtype.itemsize)
-            if planar:
-                self._second.unit, self._second.block_shape = self._conv.unit, self._conv.block_shape
-                self._second.stream = self._second.load = 0    # blocks of rows do not start on a vector
-            self._second.scratch_bytes = (
-                self._conv.scratch_bytes + self._second.load_bytes + self._second.tile_bytes + _round(size))
         self._activate(&self._second if self._separable else &self._conv, activation)
         self._count_bytes()
 
@@ -225,7 +196,7 @@ cdef class Plan:
         c.activation = code
         c.slope = slope
 
-    cdef _fill(self, Conv* c, g, bint depthwise, bint loads, bint stores, planar, kept):
+    cdef _fill(self, Conv* c, g, bint depthwise, dict fields):
         cdef Py_ssize_t pixels
         c.batch = g.batch
         c.height, c.width = g.size
@@ -237,37 +208,35 @@ cdef class Plan:
         c.dilation_h, c.dilation_w = g.dilation_rate
         (c.top, _), (c.left, _) = g.pads
         c.multiplier = g.filters // g.channels if depthwise else 1
-        chosen = schedule.blocking(g, depthwise, self.dtype.itemsize, self._kernels.lanes, self._tiles(), loads,
-                                   stores, bool(self._kernels.spreads), planar, kept)
-        c.planar = chosen["planar"]
-        c.block_filters = chosen["block_filters"]
-        c.direct = chosen["direct"]
-        c.spread = chosen["spread"]
+        c.planar = fields["planar"]
+        c.direct = fields["direct"]
+        c.vectors = fields["vectors"]
+        c.blocks = fields["blocks"]
+        c.block_filters = fields["block_filters"]
+        c.spread = fields["spread"]
+        c.leave_out = fields["leave_out"]
+        c.phases = fields["phases"]
+        c.block_pixels = fields["block_pixels"]
+        c.block_shape = fields["block_shape"]
+        c.split_rows = fields["split_rows"]
+        c.split_columns = fields["split_columns"]
+        c.load = fields["load"]
+        c.loaded_channels = fields["loaded_channels"]
+        c.fetch_ahead = fields["fetch_ahead"]
+        c.stream = fields["stream"]
+        c.unit = fields["unit"]
+        c.load_bytes = fields["load_bytes"]
+        c.tile_bytes = fields["tile_bytes"]
+        c.scratch_bytes = fields["scratch_bytes"]
         c.groups = 1 if depthwise or c.spread else g.groups
-        c.vectors = chosen["vectors"]
-        c.blocks = chosen["blocks"]
-        c.block_pixels = chosen["block_pixels"]
-        c.block_shape = chosen["block_shape"]
-        c.split_rows = chosen["split_rows"]
-        c.split_columns = chosen["split_columns"]
-        c.fetch_ahead = chosen["fetch_ahead"]
-        c.stream = chosen["stream"]
-        c.unit = chosen["unit"]
-        c.phases = chosen["phases"]
-        c.leave_out = chosen["leave_out"]
-        c.loaded_channels = chosen["loaded_channels"]
-        c.load_bytes = chosen["load_bytes"]
-        c.tile_bytes = chosen["tile_bytes"]
-        c.scratch_bytes = chosen["scratch_bytes"]
-        c.load = chosen["load"]
         pixels = c.out_height * c.out_width
         c.yn = pixels * g.filters
         c.yp, c.yf = (1, pixels) if g.channels_first else (g.filters, 1)
         c.pixel_parts = c.filter_parts = 1
 
-    cdef list _tiles(self):
-        """Most pixels of a tile by its width in vectors."""
-        return [self._kernels.pixels[i] for i in range(5)]
+    cdef _target(self):
+        return schedule.Target(self._kernels.lanes, self._kernels.real_bytes,
+                               tuple([self._kernels.pixels[i] for i in range(5)]), bool(self._kernels.spreads))
 
     cdef _share(self, int most):
         """Cut the work up for so many threads."""

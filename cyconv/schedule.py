@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Callable
 from math import gcd, prod
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from cyconv.geometry import Geometry
 
@@ -49,6 +50,18 @@ WAY_BYTES = 4096  # addresses this far apart share a set
 TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 
 
+Fields: TypeAlias = dict[str, int]
+
+
+class Target(NamedTuple):
+    """What tiles are chosen for: an instruction set and dtype on this CPU."""
+
+    lanes: int  # elements of a vector
+    itemsize: int  # bytes of an element
+    tile_pixels: tuple[int, ...]  # most pixels of a tile by its width in vectors, 0: there is none
+    spreads: bool  # whether there are tiles of groups that share a vector
+
+
 def axis_parts(
     size: int, outputs: int, pad: int, window: int, stride: int, dilation_rate: int
 ) -> list[tuple[int, int]]:
@@ -83,31 +96,30 @@ class Part(NamedTuple):
     resume: bool = False  # sums are read from the output first
 
 
-def tile_vectors(
-    filters: int, parts: list[Part], lanes: int, itemsize: int, tile_pixels: list[int]
-) -> tuple[float, int]:
-    """Return (cycles, width) of the register tile that takes the fewest cycles; its width is in vectors of filters.
+def tile_vectors(filters: int, parts: list[Part], target: Target, most: int = 4) -> tuple[float, int]:
+    """Return (cycles, width) of the register tile that takes the fewest cycles; it is at most so many vectors wide.
 
     The model: two multiply-adds and two loads a cycle, four cycles until a sum can be added to again, weights read
     from the second-level cache at 32 bytes a cycle beside that, from the last at half of it, and a fixed price for each
     tile and each load and store of its sums. Blocks that are not all of one width are harder to share out.
     """
-    vectors = -(-filters // lanes)
+    vectors = -(-filters // target.lanes)
+    menu = target.tile_pixels[: most + 1]
 
     def cycles(width: int) -> float:
         total = 0.0
         for v, blocks in ((width, vectors // width), (vectors % width, 1)):
             if v and blocks:
                 for times, pixels, reduction, resume in parts:
-                    tiles = -(-pixels // tile_pixels[v])
+                    tiles = -(-pixels // menu[v])
                     mr = pixels / tiles
-                    far = v * lanes * itemsize * reduction > CACHE_BYTES * 3 // 4
+                    far = v * target.lanes * target.itemsize * reduction > CACHE_BYTES * 3 // 4
                     loads = mr + v + max(0, mr - 8)  # pointers beyond the integer registers are loaded too
                     step = max(mr * v / 2, loads / 2, 4.0) + v / (2 if far else 4)
                     total += times * blocks * tiles * (reduction * step + 8 + (4 if resume else 2) * mr * v)
         return total * (UNEVEN if vectors % width else 1)
 
-    return min((cycles(v), v) for v in range(1, len(tile_pixels)) if tile_pixels[v] and v <= max(vectors, 1))
+    return min((cycles(v), v) for v in range(1, len(menu)) if menu[v] and v <= max(vectors, 1))
 
 
 def dense_parts(g: Geometry, block_rows: int, block_columns: int) -> list[list[Part]]:
@@ -148,24 +160,41 @@ def transposed_cycles(rows: float, pixels: int, channels: int, lanes: int) -> fl
     return rows * -(-pixels // lanes) * min(lanes * -(-channels // lanes) * TRANSPOSE, channels * lanes * ELEMENT)
 
 
+def one_channel_groups(g: Geometry, lanes: int) -> bool:
+    """Return whether a layer that takes every channel by itself is one of groups for the dense kernel.
+
+    Many filters of a channel fill its vectors of filters; its vectors of pixels suit a single plane, and few channels
+    at a stride, where vectors across pixels and channels are no runs of the input.
+    """
+    if g.filters >= g.groups * max(2, lanes):
+        return True
+    if g.channels == g.filters == 1 and planar_depthwise(g, lanes):
+        return False
+    return g.channels == 1 or (g.strides[1] > 1 and g.filters <= lanes // 2 and not g.channels_first)
+
+
 def planar_depthwise(g: Geometry, lanes: int) -> bool:
     """Return whether a depthwise layer of planes has a tile whose vectors are of pixels, that gains from it."""
     (kh, kw), (sh, sw) = g.window, g.strides
     known = kh == kw and sh == sw and (kh, sh) in {(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)}
-    if not (g.channels_first and known and g.dilation_rate == (1, 1) and g.output_size[1] >= lanes):
+    if not (
+        (g.channels_first or g.channels == g.filters == 1)
+        and known
+        and g.dilation_rate == (1, 1)
+        and g.output_size[1] >= lanes
+    ):
         return False
     # Few rows meet too much that is loaded for them, and 7 x 7 weights do not fit the registers.
     return g.channels < lanes or kh <= min(5, g.output_size[0])
 
 
-def planar_blocking(
-    g: Geometry, itemsize: int, lanes: int, tile_pixels: list[int], fused: bool = False
-) -> tuple[float, dict[str, int]]:
+def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[float, Fields]:
     """Return (cycles, schedule fields) of a dense layer whose vectors are of pixels, loading and storing counted.
 
     The cycles are infinite where it does not fit; `fused`: of the second step of a separable layer, whose blocks and
     inputs are those of the first.
     """
+    lanes, itemsize = target.lanes, target.itemsize
     (out_h, out_w), (kh, kw), (sh, sw), (dh, dw) = g.output_size, g.window, g.strides, g.dilation_rate
     depth, filters, pixels = g.channels // g.groups, g.filters // g.groups, out_h * out_w
     line = LINE_BYTES // itemsize
@@ -185,18 +214,16 @@ def planar_blocking(
         return (phases_h * phases_w * depth * (-(-h * w // line) | 1) * line + lanes) * itemsize
 
     def fits(rows: int, columns: int) -> bool:
-        return load_bytes(rows, columns) <= CACHE_BYTES // 4 and rows * columns <= MOST_PLANAR_PIXELS
+        return load_bytes(rows, columns) <= CACHE_BYTES // 2 and rows * columns <= MOST_PLANAR_PIXELS
 
-    rows, columns = 1, out_w
-    if fits(1, out_w):
-        while rows < out_h and fits(rows + 1, out_w):
-            rows += 1
+    rows, columns = most_rows(g, fits), out_w
+    if rows:
         rows = -(-out_h // -(-out_h // rows))
         together = lanes // gcd(lanes, out_w)  # rows that are whole vectors
         if rows >= together:
             rows -= rows % together
     else:
-        most = min(out_w, MOST_PLANAR_PIXELS)
+        rows, most = 1, min(out_w, MOST_PLANAR_PIXELS)
         columns = max([n for n in range(lanes, most + 1, lanes) if fits(1, n)], default=min(out_w, lanes))
         if load_bytes(1, columns) > CACHE_BYTES // 2:
             return math.inf, {}
@@ -209,7 +236,7 @@ def planar_blocking(
     part = Part(1, filters, prod(g.window) * depth)
 
     def tile(run: float, runs: float) -> tuple[float, int]:
-        cycles, vectors = tile_vectors(round(run), [part], lanes, itemsize, tile_pixels)
+        cycles, vectors = tile_vectors(round(run), [part], target)
         return cycles * runs, vectors
 
     if gapless or pieces:
@@ -228,7 +255,7 @@ def planar_blocking(
             cycles, vectors = by_rows, width
     if not direct:
         cycles += scattered
-    read_once = depth <= 4 or filters <= tile_pixels[vectors]  # or so little that it stays near
+    read_once = depth <= 4 or filters <= target.tile_pixels[vectors]  # or so little that it stays near
     in_place = direct and g.strides == (1, 1) and (g.channels_first or g.channels == 1) and read_once
     load = not in_place or split_rows or split_columns
     if load and not fused:
@@ -237,9 +264,11 @@ def planar_blocking(
             cycles += elements * {1: COPY / lanes, 2: 2 * COPY / lanes}.get(sw, GATHER)
         else:
             width = phases(columns, kw, sw, dw)[0]
-            cycles += transposed_cycles(elements / depth / width, width, depth, lanes)
+            far = 2 if prod(g.input_shape) * itemsize > NEAR_BYTES else 1
+            cycles += transposed_cycles(elements / depth / width, width, depth, lanes) * far
     # Two tiles of filters write long runs of their planes, or, with few runs, many share each one's loads.
-    block_filters = min(PLANAR_FILTERS, (2 if rows * columns > 2 * vectors * lanes else 8) * tile_pixels[vectors])
+    tiles = 2 if rows * columns > 2 * vectors * lanes else 8
+    block_filters = min(PLANAR_FILTERS, tiles * target.tile_pixels[vectors])
     run = -(-((rows - 1) * (columns if gapless else pitch) + columns) // lanes) * lanes
     if pieces:
         unit, aligned = lanes, pixels % lanes == 0 and (out_w % lanes == 0 or out_h == 1)
@@ -264,7 +293,7 @@ def planar_blocking(
         block_shape=not pieces,
         split_rows=split_rows,
         split_columns=split_columns,
-        stream=direct and aligned and streams(g, itemsize, lanes),
+        stream=direct and aligned and streams(g, target),
         unit=unit,
     )
     return g.groups * cycles, fields
@@ -278,153 +307,223 @@ def collides(channels: int, itemsize: int) -> bool:
     return WAY_BYTES // gcd(channels * itemsize, WAY_BYTES) * WAYS < TILE_LINES
 
 
-def blocking(
-    g: Geometry,
-    depthwise: bool,
-    itemsize: int,
-    lanes: int,
-    tile_pixels: list[int],
-    loads: bool,
-    stores: bool,
-    spreads: bool,
-    planar: bool | None = None,
-    kept: int = 0,
-) -> dict[str, int]:
-    """Return the schedule fields of a kernel's ``Conv`` struct that do not depend on the number of threads.
+def most_rows(g: Geometry, fits: Callable[[int, int], bool]) -> int:
+    """Return how many whole rows of output fit together, 0 if not even one does."""
+    out_h, out_w = g.output_size
+    rows = 0
+    while rows < out_h and fits(rows + 1, out_w):
+        rows += 1
+    return rows
 
-    Parameters
-    ----------
-    depthwise : bool
-        Of the two kernels, which.
-    itemsize, lanes, tile_pixels :
-        Bytes of an element; elements of a vector; most pixels of a tile by its width in vectors.
-    loads : bool
-        Whether a block may have to be loaded to scratch (for padding, or channels that are not contiguous).
-    stores : bool
-        Whether outputs go through scratch (other channels' outputs lie between them).
-    spreads : bool
-        Whether the kernels have tiles of groups that share a vector.
-    planar :
-        Whether vectors are of pixels; None: of a dense layer of planes, as the model says.
-    kept :
-        What a block's pixel leaves in the cache for another step, in elements.
+
+def equal_columns(g: Geometry, most: int, least: int, fits: Callable[[int, int], bool]) -> int:
+    """Return the columns of as few pieces of a row as fit, of equal size; at least so many are halved no more."""
+    out_w = g.output_size[1]
+    columns = min(out_w, most)
+    while columns > least and not fits(1, columns):
+        columns //= 2
+    return -(-out_w // -(-out_w // columns))
+
+
+def loaded(outputs: int, window: int, stride: int, dilation_rate: int) -> tuple[int, bool]:
+    """Return (rows or columns that are loaded for so many of output, whether tap by tap)."""
+    return min(((outputs - 1) * stride + (window - 1) * dilation_rate + 1, False), (outputs * window, True))
+
+
+def loaded_block(g: Geometry, rows: int, columns: int) -> tuple[int, dict[str, bool]]:
+    """Return (pixels that are loaded for a block of output, schedule fields that say how)."""
+    (h, split_rows), (w, split_columns) = (
+        loaded(*axis) for axis in zip((rows, columns), g.window, g.strides, g.dilation_rate, strict=True)
+    )
+    return h * w, {"split_rows": split_rows, "split_columns": split_columns}
+
+
+def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[float, Fields]:
+    """Return (cycles, schedule fields) of a dense layer whose vectors are of filters.
+
+    `fused`: of the second step of a separable layer, whose blocks and inputs are those of the first.
     """
-    (out_h, out_w), (kh, kw) = g.output_size, g.window
-    (sh, sw), (dh, dw) = g.strides, g.dilation_rate
-    loaded = g.channels
-    # Fewer filters than lanes: a row of outputs is one run of elements, in `phases` patterns of weights.
-    phases = g.filters // gcd(g.filters, lanes) if depthwise and g.filters < lanes and sw == 1 and not planar else 0
-    if depthwise and planar:
-        loaded = 1
-    elif phases:
-        loaded = g.filters
-    elif depthwise:
-        loaded = max(g.filters, lanes)
-        if collides(g.filters, itemsize):
-            loaded += LINE_BYTES // itemsize
+    out_h, out_w = g.output_size
+    lanes, itemsize = target.lanes, target.itemsize
 
-    def rows(n: int) -> tuple[int, bool]:  # loaded for n output rows, and whether tap by tap
-        return min(((n - 1) * sh + (kh - 1) * dh + 1, False), (n * kh, True))
+    def fits(rows: int, columns: int) -> bool:
+        pixels, _ = loaded_block(g, rows, columns)
+        return pixels * g.channels * itemsize <= CACHE_BYTES // 2 and rows * columns <= MOST_BLOCK_PIXELS
 
-    def columns(n: int) -> tuple[int, bool]:
-        if planar:  # by phases of whole vectors
-            return sw * ((n + (kw - 1) // sw + 2 * lanes - 2) // lanes * lanes), False
-        return min(((n - 1) * sw + (kw - 1) * dw + 1, False), (n * kw, True))
-
-    def fits(n: int, columns_of_output: int) -> bool:
-        elements = max(rows(n)[0] * columns(columns_of_output)[0] * loaded, n * columns_of_output * kept)
-        return elements * itemsize <= CACHE_BYTES // 2
-
-    most = MOST_PLANE_PIXELS if depthwise and planar else MOST_BLOCK_PIXELS
-    block_rows = 1
-    if fits(1, out_w) and out_w <= most:
-        while block_rows < out_h and fits(block_rows + 1, out_w) and (block_rows + 1) * out_w <= most:
-            block_rows += 1
-        together = 4 if planar else 2  # rows of a tile
-        if depthwise and together < block_rows < out_h:
-            block_rows -= block_rows % together
-        block_columns, block_pixels = out_w, block_rows * out_w
-        shape = 1
-    else:
-        block_columns = min(out_w, most)
-        while block_columns > (4 * lanes if planar else 24) and not fits(1, block_columns):
-            block_columns //= 2
-        block_columns = -(-out_w // -(-out_w // block_columns))  # as few pieces, of equal size
-        block_pixels, shape = block_columns, 0
-    unit = 2 * out_w if depthwise and out_h >= LEAST_ROWS else 1
-    spread = leave_out = 0
-    if depthwise:
-        vectors, blocks = 1, -(-g.filters // lanes)
-        stored = g.filters if phases else max(g.filters, lanes)
-        tile_bytes = 0
-        if planar:
-            blocks, stores = g.filters, False
-            unit = out_w if out_h > 1 else lanes  # a block is at least a vector
-    else:
-        filters, depth = g.filters // g.groups, g.channels // g.groups
-        if spreads and filters == depth and 1 < depth < lanes <= g.filters and lanes % depth == 0:
-            spread, filters = depth, g.filters
-        ways = dense_parts(g, block_rows, block_columns)
-        few = tile_pixels[:2] if spread else tile_pixels
-        found = [(tile_vectors(filters, way, lanes, itemsize, few), n) for n, way in enumerate(ways)]
-        (cycles, vectors), leave_out = min(found, key=lambda f: (f[0][0], f[1]))
-        blocks = -(-filters // (vectors * lanes))
-        stored = vectors * lanes
-        stores = stores or filters < stored or leave_out == 2  # whole vectors to scratch, their filters from there
-        tile_bytes = pixel_bytes(block_pixels, min(len(ways[1]), block_pixels) if leave_out == 1 else 1)
-        if planar is not False:
-            price, fields = planar_blocking(g, itemsize, lanes, tile_pixels, bool(planar))
-            cycles *= 1 if spread else g.groups
-            if g.channels_first:
-                cycles += transposed_cycles(*g.size, g.channels, lanes)
-                cycles += transposed_cycles(out_h, out_w, g.filters, lanes)
-            if planar or price < cycles:
-                return fields
-    # Results go past the caches if they are too large to be found there, and consist of whole and aligned vectors.
-    run = g.filters if depthwise or spread else g.filters // g.groups
-    if planar:
-        run = out_w if shape == 1 else 1
-    whole = run % lanes == 0 and (planar or not g.channels_first)
-    load_pixels = rows(block_rows)[0] * columns(block_columns)[0] if loads else 0
-    return _fields(
+    rows, columns = most_rows(g, fits), out_w
+    pieces = not rows
+    if pieces:
+        rows, columns = 1, equal_columns(g, MOST_BLOCK_PIXELS, 24, fits)
+    pixels = rows * columns
+    groups, filters, depth = g.groups, g.filters // g.groups, g.channels // g.groups
+    spread = 0
+    if target.spreads and filters == depth and 1 < depth < lanes <= g.filters and lanes % depth == 0:
+        groups, filters, spread = 1, g.filters, depth
+    ways = dense_parts(g, rows, columns)
+    found = [(tile_vectors(filters, way, target, 1 if spread else 4), n) for n, way in enumerate(ways)]
+    (cycles, vectors), leave_out = min(found, key=lambda f: (f[0][0], f[1]))
+    width = vectors * lanes
+    # Whole vectors go to scratch, and their filters from there.
+    stores = g.channels_first or filters < width or leave_out == 2
+    loaded_pixels, split = loaded_block(g, rows, columns)
+    fields = _fields(
         {
-            "load_bytes": (load_pixels * loaded + phases * lanes) * itemsize,  # the last vectors reach beyond the row
-            "tile_bytes": tile_bytes,
-            "out_bytes": (block_pixels * stored + phases * lanes) * itemsize if stores else 0,
+            "load_bytes": 0 if fused else loaded_pixels * g.channels * itemsize,
+            "tile_bytes": pixel_bytes(pixels, min(len(ways[1]), pixels) if leave_out == 1 else 1),
+            "out_bytes": pixels * width * itemsize if stores else 0,
         },
-        planar=bool(planar),
         vectors=vectors,
         spread=spread,
         leave_out=leave_out,
+        blocks=-(-filters // width),
+        block_pixels=pixels,
+        block_shape=not pieces,
+        load=g.channels_first and g.channels > 1 and not fused,
+        # Only whole and aligned vectors go past the caches.
+        stream=filters % lanes == 0 and not g.channels_first and streams(g, target),
+        unit=1,
+        loaded_channels=g.channels,
+        **split,
+    )
+    if g.channels_first:
+        cycles += transposed_cycles(*g.size, g.channels, lanes) / groups
+        cycles += transposed_cycles(out_h, out_w, g.filters, lanes) / groups
+    return groups * cycles, fields
+
+
+def depthwise_blocking(g: Geometry, target: Target, planar: bool, fused: bool = False) -> Fields:
+    """Return the schedule fields of a depthwise layer; `fused`: of the first step of a separable one."""
+    out_h, out_w = g.output_size
+    lanes, itemsize = target.lanes, target.itemsize
+    # Fewer filters than lanes: a row of outputs is one run of elements, in `phases` patterns of weights.
+    phases = g.filters // gcd(g.filters, lanes) if g.filters < lanes and g.strides[1] == 1 and not planar else 0
+    collide = collides(g.filters, itemsize)
+    channels = 1 if planar else g.filters if phases else max(g.filters, lanes)
+    if collide and not planar and not phases:
+        channels += LINE_BYTES // itemsize
+    kept = 2 * g.filters if planar and fused else 0  # of a pixel, in the cache for the second step
+
+    def load(rows: int, columns: int) -> tuple[int, dict[str, bool]]:
+        if not planar:
+            return loaded_block(g, rows, columns)
+        (kh, kw), (sh, sw) = g.window, g.strides
+        # By phases of whole vectors.
+        return loaded(rows, kh, sh, 1)[0] * sw * ((columns + (kw - 1) // sw + 2 * lanes - 2) // lanes * lanes), {}
+
+    def fits(rows: int, columns: int) -> bool:
+        elements = max(load(rows, columns)[0] * channels, rows * columns * kept)
+        most = MOST_PLANE_PIXELS if planar else MOST_BLOCK_PIXELS
+        return elements * itemsize <= CACHE_BYTES // 2 and rows * columns <= most
+
+    together = 4 if planar else 2  # rows of a tile
+    rows, columns = most_rows(g, fits), out_w
+    pieces = not rows
+    if pieces:
+        most, least = (MOST_PLANE_PIXELS, 4 * lanes) if planar else (MOST_BLOCK_PIXELS, 24)
+        rows, columns = 1, equal_columns(g, most, least, fits)
+    elif together < rows < out_h:
+        rows -= rows % together
+    pixels = rows * columns
+    loaded_pixels, split = load(rows, columns)
+    stores = not planar and (g.filters < lanes or (g.channels_first and not fused))
+    stored = g.filters if phases else max(g.filters, lanes)
+    if planar:
+        loads = g.strides[1] > 1
+        unit = out_w if out_h > 1 else lanes  # a block is at least a vector
+        whole = not pieces and out_w % lanes == 0
+    else:
+        loads = (g.channels_first and g.channels > 1) or g.filters != g.channels or g.filters < lanes or collide
+        unit = 2 * out_w if out_h >= LEAST_ROWS else 1
+        whole = g.filters % lanes == 0 and not g.channels_first
+    return _fields(
+        {
+            "load_bytes": (loaded_pixels * channels + phases * lanes)
+            * itemsize,  # the last vectors reach beyond the row
+            "tile_bytes": 0,
+            "out_bytes": (pixels * stored + phases * lanes) * itemsize if stores else 0,
+        },
+        planar=planar,
+        vectors=1,
         phases=phases,
-        blocks=blocks,
-        block_pixels=block_pixels,
-        block_shape=shape,
-        split_rows=rows(block_rows)[1],
-        split_columns=columns(block_columns)[1],
-        fetch_ahead=depthwise and itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES,
-        stream=whole and streams(g, itemsize, lanes),
+        blocks=g.filters if planar else -(-g.filters // lanes),
+        block_pixels=pixels,
+        block_shape=not pieces,
+        load=loads,
+        fetch_ahead=itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES,
+        stream=whole and not fused and streams(g, target),
         unit=unit,
-        loaded_channels=loaded,
+        loaded_channels=channels,
+        **split,
     )
 
 
-def streams(g: Geometry, itemsize: int, lanes: int) -> bool:
-    """Return whether results are too large to be found in a cache, and vectors large enough to go past it."""
-    return prod(g.output_shape) * itemsize >= STREAM_BYTES and lanes * itemsize >= STREAM_VECTOR
+def single(g: Geometry, target: Target) -> tuple[bool, Fields]:
+    """Return (whether the depthwise kernel runs a layer, schedule fields of its ``Conv`` struct).
+
+    A layer whose groups have one channel is a depthwise one, and the other way round.
+    """
+    if g.groups == g.channels and not one_channel_groups(g, target.lanes):
+        return True, depthwise_blocking(g, target, planar_depthwise(g, target.lanes))
+    (cycles, fields), (price, planar) = dense_blocking(g, target), planar_blocking(g, target)
+    return False, planar if price < cycles else fields
 
 
-def _fields(sizes: dict[str, int], **chosen: int) -> dict[str, int]:
-    """Return schedule fields, those that are not chosen 0, and the bytes of each part of scratch, in whole lines."""
-    sizes = {name: -(-size // LINE_BYTES) * LINE_BYTES for name, size in sizes.items()}
-    return {
-        **dict.fromkeys(("block_filters", "direct", "load", "spread", "leave_out", "phases", "fetch_ahead"), 0),
-        "loaded_channels": 1,
-        **chosen,
-        "load_bytes": sizes["load_bytes"],
-        "tile_bytes": sizes["tile_bytes"],
-        "scratch_bytes": sum(sizes.values()),
+def separable(first: Geometry, second: Geometry, target: Target) -> tuple[Fields, Fields, int]:
+    """Return the schedule fields of both steps, and the elements from one plane to the next of what lies between them.
+
+    The scratch of a task is that of the depthwise step, a block of its results (the second step's load), places of
+    pixels or taps, outputs.
+    """
+    lanes, itemsize = target.lanes, target.itemsize
+    planar = first.channels_first and planar_depthwise(first, lanes)
+    if planar:
+        price, fields = planar_blocking(second, target, fused=True)
+        planar = price < math.inf
+    if not planar:
+        _, fields = dense_blocking(second, target, fused=True)
+    depthwise = depthwise_blocking(first, target, planar, fused=True)
+    pixels = plane = depthwise["block_pixels"]
+    line = LINE_BYTES // itemsize
+    if planar:
+        plane = (-(-pixels // line) | 1) * line  # planes are then in different sets of the cache
+        fields.update(unit=depthwise["unit"], block_shape=depthwise["block_shape"], load=False, stream=False)
+    sizes = {
+        "load_bytes": plane * first.filters * itemsize,
+        "tile_bytes": fields["tile_bytes"] if planar else pixel_bytes(pixels),
+        "out_bytes": pixels * fields["vectors"] * lanes * itemsize if fields["out_bytes"] else 0,
     }
+    fields.update(block_pixels=pixels, **_scratch(sizes, depthwise["scratch_bytes"]))
+    return depthwise, fields, plane
+
+
+def streams(g: Geometry, target: Target) -> bool:
+    """Return whether results are too large to be found in a cache, and vectors large enough to go past it."""
+    return prod(g.output_shape) * target.itemsize >= STREAM_BYTES and target.lanes * target.itemsize >= STREAM_VECTOR
+
+
+def _scratch(sizes: dict[str, int], before: int = 0) -> dict[str, int]:
+    """Return the bytes of each part of scratch, in whole lines, and of all; so many come before."""
+    sizes = {name: -(-size // LINE_BYTES) * LINE_BYTES for name, size in sizes.items()}
+    return {**sizes, "scratch_bytes": before + sum(sizes.values())}
+
+
+_UNUSED = {  # by some kernels
+    "planar": False,
+    "direct": False,
+    "block_filters": 0,
+    "spread": 0,
+    "leave_out": 0,
+    "phases": 0,
+    "split_rows": False,
+    "split_columns": False,
+    "loaded_channels": 1,
+    "fetch_ahead": False,
+}
+
+
+def _fields(sizes: dict[str, int], **chosen: int) -> Fields:
+    """Return the schedule fields of a ``Conv`` struct that do not depend on the number of threads."""
+    return {**_UNUSED, **chosen, **_scratch(sizes)}
 
 
 def pixel_bytes(block_pixels: int, parts: int = 1) -> int:

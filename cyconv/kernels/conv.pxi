@@ -17,7 +17,7 @@ cdef struct Taps:
     Py_ssize_t window_h, window_w, step_h, step_w, run
     Py_ssize_t line                     # from the weights of one input to those of the next
     Py_ssize_t before, between          # bias and weights of taps left out, before the window's first row; after each
-    const Py_ssize_t* jumps             # planar: instead of `between`, one for each row; else NULL
+    const Py_ssize_t* jumps             # planar: what is more than `between`, for each row; else NULL
     Py_ssize_t pitch                    # of output pixels
     bint resume                         # sums go on from those in the output
     bint stream                         # results go past the caches
@@ -39,15 +39,14 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
     cdef int i, j
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
     cdef Py_ssize_t window_h = t.window_h, window_w = t.window_w, step_h = t.step_h, step_w = t.step_w, run = t.run
-    cdef Py_ssize_t before = t.before, pitch = t.pitch, line = t.line
+    cdef Py_ssize_t before = t.before, between = t.between, pitch = t.pitch, line = t.line
     cdef Py_ssize_t next_row = step_h - (window_w - 1) * step_w
-    cdef Py_ssize_t next_jump = 1 if t.jumps != NULL else 0
     cdef bint resume = t.resume, planar = t.jumps != NULL, stream = t.stream
     cdef int activation = t.activation
     cdef REAL slope = t.slope
     for q in range(count):
         w = weights
-        jump = t.jumps if planar else &t.between
+        jump = t.jumps
         if not (resume or planar):
             for j in range(NV):
                 xv = vload(w + j * LANES)
@@ -103,8 +102,10 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
             if kw == 0:
                 kw = window_w
                 at = next_row
-                w += jump[0]
-                jump += next_jump
+                w += between
+                if planar:
+                    w += jump[0]
+                    jump += 1
             for i in range(MR):
                 r[i] += at
                 if MR > 6:
@@ -416,7 +417,7 @@ cdef void scatter(const Conv* v, const REAL* src, Py_ssize_t pitch, Py_ssize_t p
     if v.yf == 1:
         copy(src, pitch, count, filters, y + p0 * v.yp + f, v.yp)
     else:
-        transpose(src, pitch, 1, count, filters, 0, pitch - filters, y + p0 * v.yp + f * v.yf, v.yf)
+        transpose(src, pitch, 1, count, filters, 0, pitch - filters, y + p0 * v.yp + f * v.yf, v.yf, False)
 
 cdef void conv_block(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* _weights, REAL* y,
                      char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:

@@ -173,25 +173,32 @@ cdef inline void depthwise_rows(int KC, int S, int rows, bint check, int mr, con
     if rows == 2: depthwise_checked(2, KC, True, S, check, mr, v, x, w, y, row, column, b0, b1)
     else: depthwise_checked(1, KC, True, S, check, mr, v, x, w, y, row, column, b0, b1)
 
-cdef void run_depthwise_tiles(int kc, int rows, bint check, int mr, const Conv* v, const REAL* x, const REAL* w,
-                              REAL* y, Py_ssize_t row, Py_ssize_t column, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
-    """The menu: windows of 3 x 3 and 5 x 5 at strides 1 and 2, of 7 x 7 at stride 1, one row or two; chunks of 4 taps
-    at stride 1; single taps for the rest."""
+cdef void run_depthwise_tiles(int kc, bint whole, int rows, bint check, int mr, const Conv* v, const REAL* x,
+                              const REAL* w, REAL* y, Py_ssize_t row, Py_ssize_t column, Py_ssize_t b0,
+                              Py_ssize_t b1) noexcept nogil:
+    """The menu: windows of 3 x 3 and 5 x 5 at strides 1 and 2, of 7 x 7 at stride 1, one row or two; chunks of 3 or 4
+    taps at stride 1; single taps for the rest."""
     cdef int s = <int>v.stride_w
-    if kc == 3 and s == 1: depthwise_rows(3, 1, rows, check, mr, v, x, w, y, row, column, b0, b1)
+    if not whole:
+        if kc == 4: depthwise_checked(1, 4, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
+        elif kc == 3: depthwise_checked(1, 3, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
+        else: depthwise_checked(1, 1, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
+    elif kc == 3 and s == 1: depthwise_rows(3, 1, rows, check, mr, v, x, w, y, row, column, b0, b1)
     elif kc == 3: depthwise_rows(3, 2, rows, check, mr, v, x, w, y, row, column, b0, b1)
     elif kc == 5 and s == 1: depthwise_rows(5, 1, rows, check, mr, v, x, w, y, row, column, b0, b1)
     elif kc == 5: depthwise_rows(5, 2, rows, check, mr, v, x, w, y, row, column, b0, b1)
-    elif kc == 7: depthwise_rows(7, 1, rows, check, mr, v, x, w, y, row, column, b0, b1)
-    elif kc == 4: depthwise_checked(1, 4, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
-    else: depthwise_checked(1, 1, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
+    else: depthwise_rows(7, 1, rows, check, mr, v, x, w, y, row, column, b0, b1)
 
-cdef inline int chunk(const Conv* v) noexcept nogil:
-    """Taps of a window row whose weights are held in registers together."""
-    cdef bint square = v.dilation_w == 1 and v.window_w == v.window_h
-    if square and (v.stride_w <= 2 and (v.window_w == 3 or v.window_w == 5) or v.stride_w == 1 and v.window_w == 7):
-        return <int>v.window_w
-    return 4 if v.dilation_w == 1 and v.stride_w == 1 and v.window_w > 3 else 1
+cdef inline int chunk(const Conv* v, bint* whole) noexcept nogil:
+    """Taps of a window row whose weights are held in registers together; whether that is all of the window."""
+    cdef Py_ssize_t k = v.window_w
+    whole[0] = v.dilation_w == 1 and k == v.window_h and (
+        v.stride_w <= 2 and (k == 3 or k == 5) or v.stride_w == 1 and k == 7)
+    if whole[0]:
+        return <int>k
+    if v.dilation_w > 1 or v.stride_w > 1 or k < 3:
+        return 1
+    return 3 if k % 3 == 0 or k % 4 == 3 else 4    # which leaves fewer single taps
 
 cdef void pack_depthwise(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
     """packed[block or phase][1 + taps][lanes] <- bias, then kernel (taps, filters); zeros beyond the filters. Phases
@@ -239,13 +246,40 @@ cdef void depthwise_run(const Conv* c, const REAL* x, const REAL* weights, REAL*
         i = 0
         while i < n:
             mr = min(8, n - i)
-            run_depthwise_tiles(1, 1, False, <int>mr, &v, at + i * unit, weights, out + i * unit, 0, 0, 0, c.phases)
+            run_depthwise_tiles(1, False, 1, False, <int>mr, &v, at + i * unit, weights, out + i * unit, 0, 0, 0,
+                                c.phases)
             i += mr
         if c.yf == 1:
             memcpy(y + p * c.yp, out, count * F * sizeof(REAL))
         else:
             scatter(c, out, F, p, count, 0, F, y)
         p += count
+
+cdef void depthwise_row(const Conv* c, Conv* part, int kc, bint whole, int rows, bint inside, const REAL* x,
+                        const REAL* w, REAL* y, Py_ssize_t ih, Py_ssize_t column, Py_ssize_t end, Py_ssize_t apart,
+                        Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
+    """Of `rows` rows of output at y every `apart`-th column in [column, end), channel vectors [b0, b1). `part`: c as
+    these columns see it."""
+    cdef Py_ssize_t iw = column * c.stride_w - c.left, count = (end - column + apart - 1) // apart
+    cdef Py_ssize_t most = 8 if not whole else 2 if rows * c.stride_w == 4 else 4, n, mr, more, i, last, right
+    cdef Py_ssize_t first = ((iw % apart) + apart) % apart
+    y += column * c.yp
+    x += first * c.xw
+    iw = (iw - first) // apart
+    part.width = (c.width - first + apart - 1) // apart
+    # Tiles as equal as possible: `more` of mr + 1 pixels, then the others of mr.
+    n = (count + most - 1) // most
+    if n == 0:
+        return
+    mr = count // n
+    more = count % n
+    for i in range(n):
+        last = mr + 1 if i < more else mr
+        right = iw + (last - 1) * c.stride_w + (c.window_w - 1) * part.dilation_w        # the last column met
+        run_depthwise_tiles(kc, whole, rows, not (inside and iw >= 0 and right < part.width), <int>last, part, x, w, y,
+                            ih, iw, b0, b1)
+        iw += last * c.stride_w
+        y += last * part.yp
 
 cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* _weights,
                           REAL* y, char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0,
@@ -254,10 +288,10 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
     cdef Conv part
     cdef const REAL* src = x
     cdef REAL* out = y
-    cdef Py_ssize_t p = p0, row, column, end, n, mr, more, i, ih, iw, right, last, most, b, at
+    cdef Py_ssize_t p = p0, row, column, end, ih, b, apart, q
     cdef Py_ssize_t c0 = max(0, min(b0 * LANES, c.filters - LANES))
     cdef int kc, rows
-    cdef bint inside, check, whole, paired, direct = c.yf == 1 and c.filters >= LANES
+    cdef bint inside, whole, paired, direct = c.yf == 1 and c.filters >= LANES
     if c.phases:
         depthwise_run(c, x, weights, y, scratch, p0, p1)
         return
@@ -273,9 +307,14 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
         v.yp = max(c.filters, LANES)
         out = <REAL*>(scratch + c.load_bytes) - p0 * v.yp
         v.filters = v.yp
-    kc = chunk(&v)
-    whole = kc == 3 or kc == 5 or kc == 7
-    paired = whole and v.stride_h == v.stride_w and v.dilation_h == 1
+    apart = v.dilation_w if v.stride_w == 1 and v.dilation_w * 4 <= min(v.out_width, p1 - p0) else 1
+    part = v
+    if apart > 1:                          # of so many columns each one meets the input as if it were not dilated
+        part.dilation_w = 1
+        part.xw *= apart
+        part.yp *= apart
+    kc = chunk(&part, &whole)
+    paired = whole and v.stride_h == v.stride_w and v.dilation_h == 1 and apart == 1
     while p < p1:
         row = p // v.out_width
         column = p - row * v.out_width
@@ -284,22 +323,11 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
         rows = 2 if paired and column == 0 and p + 2 * v.out_width <= p1 else 1
         ih = row * v.stride_h - v.top
         inside = ih >= 0 and ih + (rows - 1) * v.stride_h + (v.window_h - 1) * v.dilation_h < v.height
-        most = 8 if not whole else 2 if rows * v.stride_w == 4 else 4
-        # Tiles as equal as possible: `more` of mr + 1 pixels, then the others of mr.
-        n = (end - column + most - 1) // most
-        mr = (end - column) // n
-        more = (end - column) % n
         b = b0
         while b < b1:
-            at = column
-            for i in range(n):
-                last = mr + 1 if i < more else mr
-                iw = at * v.stride_w - v.left
-                right = iw + (last - 1) * v.stride_w + (v.window_w - 1) * v.dilation_w        # the last column met
-                check = not (inside and iw >= 0 and right < v.width)
-                run_depthwise_tiles(kc, rows, check, <int>last, &v, src, weights, out + (p - column + at) * v.yp, ih,
-                                    iw, b, min(b + GROUP, b1))
-                at += last
+            for q in range(apart):
+                depthwise_row(&v, &part, kc, whole, rows, inside, src, weights, out + (p - column) * v.yp, ih,
+                              column + q, end, apart, b, min(b + GROUP, b1))
             b += GROUP
         p += end - column + (rows - 1) * v.out_width
     if not direct:

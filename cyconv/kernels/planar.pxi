@@ -81,7 +81,7 @@ cdef void load_planes(const Conv* c, const REAL* x, Py_ssize_t g, Py_ssize_t row
                             after -= (g + 1) * channels
                         for k in range(h1 - h0):
                             transpose(src + k * c.stride_h * c.xh, c.stride_w * c.xw, 1, w1 - w0, channels, before,
-                                      after, d + k * columns, plane)
+                                      after, d + k * columns, plane, True)
                     else:
                         for k in range(channels):
                             pick(src + k * c.xc, c.stride_w * c.xw, c.stride_h * c.xh, h1 - h0, w1 - w0,
@@ -111,7 +111,7 @@ cdef void pack_planar(const Conv* c, Py_ssize_t K, const void* kernel, const voi
     cdef Py_ssize_t f
     for f in range(c.filters):
         dst[f * (K + 1)] = (<const REAL*>bias)[f] if bias != NULL else 0
-    transpose(<const REAL*>kernel, c.filters, 1, K, c.filters, 0, 0, dst + 1, K + 1)
+    transpose(<const REAL*>kernel, c.filters, 1, K, c.filters, 0, 0, dst + 1, K + 1, True)
 
 cdef void multiply_run(const Conv* c, const Taps* t, const REAL* x, Py_ssize_t count, Py_ssize_t filters,
                        const Py_ssize_t* offsets, const Py_ssize_t* places, const REAL* weights,
@@ -200,7 +200,7 @@ cdef void scatter_planes(const Conv* c, const REAL* src, Py_ssize_t pitch, Py_ss
     if c.yp == 1:
         copy(src, pitch, filters, count, y, c.yf)
     else:
-        transpose(src, pitch, 1, filters, count, 0, 0, y, c.yp)
+        transpose(src, pitch, 1, filters, count, 0, 0, y, c.yp, False)
 
 cdef void planar_block(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* _weights, REAL* y,
                        char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:

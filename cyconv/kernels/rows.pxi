@@ -50,14 +50,43 @@ cdef void load_pixels(const Conv* c, const REAL* x, Py_ssize_t row, Py_ssize_t f
     elif M == 1 and C >= LANES:
         # Rows of one plane that follow each other may be read across their ends.
         i = c.width if c.xh == c.width else 0
-        transpose(src, c.xc, step, C, count, first + row * i, c.width - first - count + (c.height - 1 - row) * i, d, L)
-    else:
+        transpose(src, c.xc, step, C, count, first + row * i, c.width - first - count + (c.height - 1 - row) * i, d, L,
+                  True)
+    elif M == 1:
         for i in range(count):
             for k in range(C):
-                for m in range(M):
-                    d[i * L + k * M + m] = src[i * step + k * c.xc]
+                d[i * L + k] = src[i * step + k * c.xc]
+            for k in range(C, L):
+                d[i * L + k] = 0
+    elif c.xc == 1 and step == C and L == C * M:
+        repeat(src, 1, count * C, M, d)
+    else:
+        for i in range(count):
+            repeat(src + i * step, c.xc, C, M, d + i * L)
             for k in range(C * M, L):
                 d[i * L + k] = 0
+
+cdef inline void repeat_each(int N, const REAL* src, Py_ssize_t step, Py_ssize_t count, Py_ssize_t times,
+                             REAL* dst) noexcept nogil:
+    """N: how often, or 0: `times`."""
+    cdef Py_ssize_t k = 0, m
+    cdef REAL element
+    if SPREADS and N and step == 1:
+        while k + LANES <= count:
+            vrepeat(vload(src + k), N, dst + k * N)
+            k += LANES
+    while k < count:
+        element = src[k * step]
+        for m in range(N if N else times):
+            dst[k * (N if N else times) + m] = element
+        k += 1
+
+cdef void repeat(const REAL* src, Py_ssize_t step, Py_ssize_t count, Py_ssize_t times, REAL* dst) noexcept nogil:
+    """Each element `times` times."""
+    if times == 2: repeat_each(2, src, step, count, times, dst)
+    elif times == 3: repeat_each(3, src, step, count, times, dst)
+    elif times == 4: repeat_each(4, src, step, count, times, dst)
+    else: repeat_each(0, src, step, count, times, dst)
 
 cdef bint finite(const void* elements, Py_ssize_t count) noexcept nogil:
     """Zero times each is zero unless one of them is infinite or NaN."""
@@ -114,27 +143,29 @@ cdef void square(const REAL* src, Py_ssize_t across, Py_ssize_t skip, Py_ssize_t
                 vstore(dst + (i - skip) * pitch, v[i])
 
 cdef void transpose(const REAL* src, Py_ssize_t across, Py_ssize_t along, Py_ssize_t rows, Py_ssize_t columns,
-                    Py_ssize_t before, Py_ssize_t after, REAL* dst, Py_ssize_t pitch) noexcept nogil:
-    """dst[column * pitch + row] <- src[row * across + column * along]. Of each row, `before` elements before the first
-    column and `after` behind the last may be read too."""
-    cdef Py_ssize_t r0, q0 = 0, r, q, r1, q1, skip
-    while q0 < columns:
-        q1 = min(q0 + 16, columns)
-        r0 = 0
-        if SPREADS and along == 1 and rows >= LANES and before + columns + after >= LANES:
-            q1 = min(q0 + LANES, columns)
-            skip = max(0, LANES - (columns + after - q0))            # the last square begins earlier where it must
-            while r0 < rows:
-                r = min(r0, rows - LANES)
-                square(src + r * across + q0 - skip, across, skip, q1 - q0, dst + q0 * pitch + r, pitch)
-                r0 += LANES
-        while r0 < rows:           # squares that fit the first-level cache
-            r1 = min(r0 + 16, rows)
-            for q in range(q0, q1):
+                    Py_ssize_t before, Py_ssize_t after, REAL* dst, Py_ssize_t pitch, bint gather) noexcept nogil:
+    """dst[column * pitch + row] <- src[row * across + column * along], in squares. Of each row, `before` elements
+    before the first column and `after` behind the last may be read too.
+    gather: the source comes from memory, long runs of it at a time; else the target goes there."""
+    cdef Py_ssize_t r, q, r0, r1, q1, i, k, skip
+    cdef bint quick = SPREADS and along == 1 and rows >= LANES and before + columns + after >= LANES
+    cdef Py_ssize_t side = LANES if quick else 16
+    cdef Py_ssize_t downs = (rows + side - 1) // side, rights = (columns + side - 1) // side
+    for i in range(downs if gather else rights):
+        for k in range(rights if gather else downs):
+            r0 = side * (i if gather else k)
+            q = side * (k if gather else i)
+            q1 = min(q + side, columns)
+            if quick:
+                r0 = min(r0, rows - LANES)
+                skip = max(0, LANES - (columns + after - q))     # the last square begins earlier where it must
+                square(src + r0 * across + q - skip, across, skip, q1 - q, dst + q * pitch + r0, pitch)
+                continue
+            r1 = min(r0 + side, rows)
+            while q < q1:
                 for r in range(r0, r1):
                     dst[q * pitch + r] = src[r * across + q * along]
-            r0 = r1
-        q0 = q1
+                q += 1
 
 cdef const REAL* view(const Conv* c, Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1,
                       REAL* scratch) noexcept nogil:

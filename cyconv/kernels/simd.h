@@ -173,6 +173,36 @@ CYCONV_INLINE vec vspread(vec v, int n, int k) {
 #define EVENS EVENS_2(0)
 #endif
 CYCONV_INLINE vec vevens(vec a, vec b) { return __builtin_shufflevector(a, b, EVENS); }
+/* Each lane n times in a row, as n vectors; n is 2, 3 or 4. */
+#define AGAIN(l, n, j) (((j) * LANES + (l)) / (n))
+#define AGAIN_2(l, n, j) AGAIN(l, n, j), AGAIN(l + 1, n, j)
+#define AGAIN_4(l, n, j) AGAIN_2(l, n, j), AGAIN_2(l + 2, n, j)
+#define AGAIN_8(l, n, j) AGAIN_4(l, n, j), AGAIN_4(l + 4, n, j)
+#define AGAIN_16(l, n, j) AGAIN_8(l, n, j), AGAIN_8(l + 8, n, j)
+#if LANES == 16
+#define REPEAT(n, j) vstore(p + (j) * LANES, __builtin_shufflevector(v, v, AGAIN_16(0, n, j)))
+#elif LANES == 8
+#define REPEAT(n, j) vstore(p + (j) * LANES, __builtin_shufflevector(v, v, AGAIN_8(0, n, j)))
+#elif LANES == 4
+#define REPEAT(n, j) vstore(p + (j) * LANES, __builtin_shufflevector(v, v, AGAIN_4(0, n, j)))
+#else
+#define REPEAT(n, j) vstore(p + (j) * LANES, __builtin_shufflevector(v, v, AGAIN_2(0, n, j)))
+#endif
+CYCONV_INLINE void vrepeat(vec v, int n, REAL *p) {
+    if (n == 2) {
+        REPEAT(2, 0);
+        REPEAT(2, 1);
+    } else if (n == 3) {
+        REPEAT(3, 0);
+        REPEAT(3, 1);
+        REPEAT(3, 2);
+    } else {
+        REPEAT(4, 0);
+        REPEAT(4, 1);
+        REPEAT(4, 2);
+        REPEAT(4, 3);
+    }
+}
 /* A square of LANES vectors, transposed: each round zips its first half with its second. */
 CYCONV_INLINE void vtranspose(vec *v) {
     vec w[LANES];
@@ -190,6 +220,7 @@ CYCONV_INLINE void vtranspose(vec *v) {
 #define vspread(v, n, k) (v)
 #define vtranspose(v) ((void)(v))
 #define vevens(a, b) (a)
+#define vrepeat(v, n, p) ((void)(v))
 #endif
 
 /* The integer, which is one more from now on; of the threads that ask, each gets another. */
