@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 from cyconv.geometry import Geometry
 
 MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the first-level cache
-MOST_PLANE_PIXELS = 4096  # of one plane: its rows then stay in the first-level cache
+MOST_PLANE_PIXELS = 2048
 MOST_PARTS = 512  # that the model looks at: a few milliseconds
 UNEVEN = 1.05  # price of filter blocks that are not all equal
 IN_TURNS = 1.25  # price of results that two threads write in turns
@@ -47,6 +47,7 @@ GATHER = 1.0  # of an element by itself that is copied to a panel
 ELEMENT = 1.5  # of an element by itself that planes and pixels exchange
 WAYS = _cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the first-level cache holds
 WAY_BYTES = 4096  # addresses this far apart share a set
+NEAR_LINES = 256  # half of the first-level cache
 TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 
 
@@ -255,8 +256,11 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
             cycles, vectors = by_rows, width
     if not direct:
         cycles += scattered
-    read_once = depth <= 4 or filters <= target.tile_pixels[vectors]  # or so little that it stays near
-    in_place = direct and g.strides == (1, 1) and (g.channels_first or g.channels == 1) and read_once
+    # Filters find what the tile before them has read in the first-level cache, if planes are in different sets of it.
+    lines = prod(g.window) * depth * (vectors + 1)
+    near = lines <= NEAR_LINES and depth <= WAY_BYTES // gcd(prod(g.size) * itemsize, WAY_BYTES) * WAYS
+    near = near or depth <= 4 or filters <= target.tile_pixels[vectors]
+    in_place = direct and g.strides == (1, 1) and (g.channels_first or g.channels == 1) and near
     load = not in_place or split_rows or split_columns
     if load and not fused:
         elements = blocks * loaded(rows, columns)
@@ -408,7 +412,8 @@ def depthwise_blocking(g: Geometry, target: Target, planar: bool, fused: bool = 
             return loaded_block(g, rows, columns)
         (kh, kw), (sh, sw) = g.window, g.strides
         # By phases of whole vectors.
-        return loaded(rows, kh, sh, 1)[0] * sw * ((columns + (kw - 1) // sw + 2 * lanes - 2) // lanes * lanes), {}
+        width = (columns + (kw - 1) // sw + 2 * lanes - 2) // lanes * lanes
+        return 2 * loaded(rows, kh, sh, 1)[0] * sw * width, {}
 
     def fits(rows: int, columns: int) -> bool:
         elements = max(load(rows, columns)[0] * channels, rows * columns * kept)

@@ -256,7 +256,7 @@ def cases(draw, op=None, dtypes=DTYPES, orders=tuple(ORDERS), batches=(1, 2, 3, 
     elif op == "pointwise_conv":
         kernels = [draw(st.sampled_from([(channels, filters), (*window, channels, filters)]))]
     else:
-        multiplier = draw(st.sampled_from([1, 1, 2, 3, 8]))
+        multiplier = draw(st.sampled_from([1, 1, 2, 3, 4, 8]))
         kernels = [(*window, channels, multiplier)]
         if op == "separable_conv":
             kernels.append((*(1,) * rank, channels * multiplier, filters))

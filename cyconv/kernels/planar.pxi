@@ -268,6 +268,19 @@ cdef inline Py_ssize_t whole_vector(const Conv* c, Py_ssize_t p0, Py_ssize_t p1)
     """Where to begin, so that the last row, at least a vector long, is cut into whole vectors."""
     return min(p0, max((p1 - 1) // c.out_width * c.out_width, p1 - LANES))
 
+cdef void load_plane(const Conv* c, const REAL* x, Py_ssize_t top, Py_ssize_t left, Py_ssize_t rows, Py_ssize_t n,
+                     Py_ssize_t phase, REAL* dst) noexcept nogil:
+    """dst[rows][S phases, `phase` apart] <- of every S columns one, of rows from `top` and columns from `left` on; what
+    lies outside of the plane stays as it is."""
+    cdef Py_ssize_t K = c.window_h, S = c.stride_h, skipped = max(0, -top), count = min(rows, c.height - top) - skipped
+    cdef Py_ssize_t k, lo, hi
+    x += (top + skipped) * c.xh + left * c.xw
+    for k in range(S):
+        meet(left + k, n + (K - 1 - k) // S, c.width, S, &lo, &hi)
+        if lo < hi and count > 0:
+            pick(x + (k + lo * S) * c.xw, S * c.xw, c.xh, count, hi - lo, dst + skipped * S * phase + k * phase + lo,
+                 S * phase)
+
 cdef void depthwise_planes(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* _weights,
                            REAL* y, char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0,
                            Py_ssize_t b1) noexcept nogil:
@@ -276,30 +289,31 @@ cdef void depthwise_planes(const Conv* c, const Conv* _, const REAL* x, const RE
     cdef Py_ssize_t out_rows = (p1 - 1) // c.out_width + 1 - r0, n = p1 - start if out_rows == 1 else c.out_width
     cdef Py_ssize_t column = start - r0 * c.out_width if out_rows == 1 else 0
     cdef Py_ssize_t top = r0 * S - c.top, left = column * S - c.left, rows = (out_rows - 1) * S + K
-    cdef Py_ssize_t skipped = max(0, -top), pitch = c.xh, phase = 0, f, p, k, lo, hi, count, channel = -1
+    cdef Py_ssize_t pitch = c.xh, phase = 0, f, p, k, lo, hi, count, channel, size = 0
     cdef REAL* loaded = <REAL*>scratch
-    cdef const REAL* src = x
+    cdef const REAL* src
     cdef int together              # rows of a tile
     cdef bint load = c.load or top < 0 or left < 0 or top + rows > c.height or left + (n - 1) * S + K > c.width
     if load:
-        # Copies start on a cache line. Planes have their padding in the same places: it is written once.
+        # Two copies, for one channel and the next, which is loaded before this one is read: vectors across the ends of
+        # what has just been stored wait until it is in the cache.
+        # They start on a cache line. Planes have their padding in the same places: it is written once.
         phase = (n + (K - 1) // S + 2 * LANES - 2) // LANES * LANES
         pitch = S * phase
-        memset(loaded, 0, rows * pitch * sizeof(REAL))
+        size = rows * pitch
+        memset(loaded, 0, 2 * size * sizeof(REAL))
         meet(left, n, c.width, S, &lo, &hi)
         loaded += (LANES - lo % LANES) % LANES
+        channel = b0 // c.multiplier
+        load_plane(c, x + channel * c.xc, top, left, rows, n, phase, loaded + channel % 2 * size)
     for f in range(b0, b1):
-        if f // c.multiplier != channel:
-            channel = f // c.multiplier
+        channel = f // c.multiplier
+        if load:
+            src = loaded + channel % 2 * size
+            if f + 1 < b1 and (f + 1) // c.multiplier != channel:
+                load_plane(c, x + (channel + 1) * c.xc, top, left, rows, n, phase, loaded + (channel + 1) % 2 * size)
+        else:
             src = x + channel * c.xc + top * c.xh + left * c.xw
-            if load:
-                count = min(rows, c.height - top) - skipped
-                for k in range(S):
-                    meet(left + k, n + (K - 1 - k) // S, c.width, S, &lo, &hi)
-                    if lo < hi and count > 0:
-                        pick(src + skipped * c.xh + (k + lo * S) * c.xw, S * c.xw, c.xh, count, hi - lo,
-                             loaded + skipped * pitch + k * phase + lo, pitch)
-                src = loaded
         p = start
         while p < p1:
             k = p // c.out_width
