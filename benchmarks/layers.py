@@ -61,6 +61,11 @@ LAYERS = {
     "whisper_80_384_k3": Layer("conv", (1, 3000, 80), (3,), 384),
     "hifigan_128_k11d5": Layer("conv", (1, 4000, 128), (11,), 128, dilation_rate=5),
     "seed_10_3_k4": Layer("conv", (1, 10, 3), (4,), 2, padding="valid"),
+    # Few filters: the ends of U-Net and ESPCN; filter banks on a grey image
+    "unet_388_64_1x1": Layer("conv", (1, 388, 388, 64), (1, 1), 2),
+    "espcn_180_32_3x3": Layer("conv", (1, 180, 320, 32), (3, 3), 3),
+    "sobel_512_1_3x3": Layer("conv", (1, 512, 512, 1), (3, 3), 2),
+    "gabor_512_1_11x11": Layer("conv", (1, 512, 512, 1), (11, 11), 8),
     # Batches
     "b8_resnet_28_128_3x3": Layer("conv", (8, 28, 28, 128), (3, 3), 128),
     "b8_pw_28_128_512": Layer("conv", (8, 28, 28, 128), (1, 1), 512),

@@ -164,14 +164,13 @@ def transposed_cycles(rows: float, pixels: int, channels: int, lanes: int) -> fl
 def one_channel_groups(g: Geometry, lanes: int) -> bool:
     """Return whether a layer that takes every channel by itself is one of groups for the dense kernel.
 
-    Many filters of a channel fill its vectors of filters; its vectors of pixels suit a single plane, and few channels
-    at a stride, where vectors across pixels and channels are no runs of the input.
+    Many filters of a channel fill its vectors of filters; its vectors of pixels suit a single plane.
     """
     if g.filters >= g.groups * max(2, lanes):
         return True
     if g.channels == g.filters == 1 and planar_depthwise(g, lanes):
         return False
-    return g.channels == 1 or (g.strides[1] > 1 and g.filters <= lanes // 2 and not g.channels_first)
+    return g.channels == 1
 
 
 def planar_depthwise(g: Geometry, lanes: int) -> bool:
@@ -329,16 +328,16 @@ def equal_columns(g: Geometry, most: int, least: int, fits: Callable[[int, int],
     return -(-out_w // -(-out_w // columns))
 
 
-def loaded(outputs: int, window: int, stride: int, dilation_rate: int) -> tuple[int, bool]:
-    """Return (rows or columns that are loaded for so many of output, whether tap by tap)."""
-    return min(((outputs - 1) * stride + (window - 1) * dilation_rate + 1, False), (outputs * window, True))
+def loaded(outputs: int, window: int, stride: int, dilation_rate: int, splits: bool = True) -> tuple[int, bool]:
+    """Return (rows or columns that are loaded for so many of output, whether tap by tap, where that is possible)."""
+    spanned = (outputs - 1) * stride + (window - 1) * dilation_rate + 1
+    return min((spanned, False), (outputs * window, True)) if splits else (spanned, False)
 
 
-def loaded_block(g: Geometry, rows: int, columns: int) -> tuple[int, dict[str, bool]]:
+def loaded_block(g: Geometry, rows: int, columns: int, splits: bool = True) -> tuple[int, dict[str, bool]]:
     """Return (pixels that are loaded for a block of output, schedule fields that say how)."""
-    (h, split_rows), (w, split_columns) = (
-        loaded(*axis) for axis in zip((rows, columns), g.window, g.strides, g.dilation_rate, strict=True)
-    )
+    (kh, kw), (sh, sw), (dh, dw) = g.window, g.strides, g.dilation_rate
+    (h, split_rows), (w, split_columns) = loaded(rows, kh, sh, dh), loaded(columns, kw, sw, dw, splits)
     return h * w, {"split_rows": split_rows, "split_columns": split_columns}
 
 
@@ -400,7 +399,7 @@ def depthwise_blocking(g: Geometry, target: Target, planar: bool, fused: bool = 
     out_h, out_w = g.output_size
     lanes, itemsize = target.lanes, target.itemsize
     # Fewer filters than lanes: a row of outputs is one run of elements, in `phases` patterns of weights.
-    phases = g.filters // gcd(g.filters, lanes) if g.filters < lanes and g.strides[1] == 1 and not planar else 0
+    phases = g.filters // gcd(g.filters, lanes) if g.filters < lanes and not planar else 0
     collide = collides(g.filters, itemsize)
     channels = 1 if planar else g.filters if phases else max(g.filters, lanes)
     if collide and not planar and not phases:
@@ -408,8 +407,8 @@ def depthwise_blocking(g: Geometry, target: Target, planar: bool, fused: bool = 
     kept = 2 * g.filters if planar and fused else 0  # of a pixel, in the cache for the second step
 
     def load(rows: int, columns: int) -> tuple[int, dict[str, bool]]:
-        if not planar:
-            return loaded_block(g, rows, columns)
+        if not planar:  # runs of a row go on between the pixels that a stride takes
+            return loaded_block(g, rows, columns, not phases or g.strides[1] == 1)
         (kh, kw), (sh, sw) = g.window, g.strides
         # By phases of whole vectors.
         width = (columns + (kw - 1) // sw + 2 * lanes - 2) // lanes * lanes
@@ -431,7 +430,7 @@ def depthwise_blocking(g: Geometry, target: Target, planar: bool, fused: bool = 
     pixels = rows * columns
     loaded_pixels, split = load(rows, columns)
     stores = not planar and (g.filters < lanes or (g.channels_first and not fused))
-    stored = g.filters if phases else max(g.filters, lanes)
+    stored = g.filters * g.strides[1] if phases else max(g.filters, lanes)
     if planar:
         loads = g.strides[1] > 1
         unit = out_w if out_h > 1 else lanes  # a block is at least a vector

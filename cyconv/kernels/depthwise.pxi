@@ -224,12 +224,13 @@ cdef void pack_depthwise(const Conv* c, const void* kernel, const void* bias, vo
 cdef void depthwise_run(const Conv* c, const REAL* x, const REAL* weights, REAL* y, char* scratch, Py_ssize_t p0,
                         Py_ssize_t p1) noexcept nogil:
     """Fewer filters than lanes: the outputs of a row are one run of elements, cut into vectors across pixels. Those of
-    one phase, `unit` elements apart, have the same weights: they are the pixels of a tile."""
+    one phase, `unit` elements apart, have the same weights: they are the pixels of a tile. At a stride the outputs
+    between are computed too, and left out."""
     cdef Conv v
     cdef const REAL* src = view(c, &v, x, p0, p1, <REAL*>scratch)
     cdef const REAL* at
     cdef REAL* out = <REAL*>(scratch + c.load_bytes)
-    cdef Py_ssize_t p = p0, F = c.filters, unit = c.phases * LANES, row, column, count, n, i, mr
+    cdef Py_ssize_t p = p0, F = c.filters, S = c.stride_w, unit = c.phases * LANES, row, column, count, n, i, mr
     cdef Py_ssize_t top = v.top, left = v.left
     v.xw = 1
     v.stride_w = unit
@@ -241,18 +242,18 @@ cdef void depthwise_run(const Conv* c, const REAL* x, const REAL* weights, REAL*
         row = p // c.out_width
         column = p - row * c.out_width
         count = min(c.out_width - column, p1 - p)
-        at = src + (row * v.stride_h - top) * v.xh + (column - left) * F
-        n = (count * F + unit - 1) // unit
+        at = src + (row * v.stride_h - top) * v.xh + (column * S - left) * F
+        n = (((count - 1) * S + 1) * F + unit - 1) // unit
         i = 0
         while i < n:
             mr = min(8, n - i)
             run_depthwise_tiles(1, False, 1, False, <int>mr, &v, at + i * unit, weights, out + i * unit, 0, 0, 0,
                                 c.phases)
             i += mr
-        if c.yf == 1:
+        if c.yf == 1 and S == 1:
             memcpy(y + p * c.yp, out, count * F * sizeof(REAL))
         else:
-            scatter(c, out, F, p, count, 0, F, y)
+            scatter(c, out, S * F, p, count, 0, F, y)
         p += count
 
 cdef void depthwise_row(const Conv* c, Conv* part, int kc, bint whole, int rows, bint inside, const REAL* x,
