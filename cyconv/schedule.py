@@ -267,8 +267,7 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
             cycles += elements * {1: COPY / lanes, 2: 2 * COPY / lanes}.get(sw, GATHER)
         else:
             width = phases(columns, kw, sw, dw)[0]
-            far = 2 if prod(g.input_shape) * itemsize > NEAR_BYTES else 1
-            cycles += transposed_cycles(elements / depth / width, width, depth, lanes) * far
+            cycles += transposed_cycles(elements / depth / width, width, depth, lanes)
     # Two tiles of filters write long runs of their planes, or, with few runs, many share each one's loads.
     tiles = 2 if rows * columns > 2 * vectors * lanes else 8
     block_filters = min(PLANAR_FILTERS, tiles * target.tile_pixels[vectors])

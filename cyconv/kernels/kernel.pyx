@@ -23,6 +23,7 @@ cdef extern from "simd.h" nogil:
     vec vset(REAL) noexcept
     vec vspread(vec, int, int) noexcept
     vec vevens(vec, vec) noexcept
+    vec vzip(vec, vec, int) noexcept
     void vrepeat(vec, int, REAL*) noexcept
     void vtranspose(vec*) noexcept
     vec vnonneg(vec) noexcept

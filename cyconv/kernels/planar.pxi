@@ -193,12 +193,37 @@ cdef void multiply_planes(const Conv* c, const REAL* x, Py_ssize_t p0, Py_ssize_
                 scatter_planes(c, out + r * p.pitch + i - first, t.pitch, (row + r) * W + column + i,
                                (end if r == rows - 1 else columns) - i, f, count, y)
 
+cdef void interleave(const REAL* src, Py_ssize_t pitch, Py_ssize_t filters, Py_ssize_t count,
+                     REAL* y) noexcept nogil:
+    """y[count][filters] <- src[filters][pitch], for two or four filters and at least a vector of pixels."""
+    cdef Py_ssize_t i = 0
+    cdef vec a, b, c, d, ac, bd
+    cdef int half
+    while i < count:
+        i = min(i, count - LANES)
+        a = vload(src + i)
+        b = vload(src + pitch + i)
+        if filters == 2:
+            vstore(y + 2 * i, vzip(a, b, 0))
+            vstore(y + 2 * i + LANES, vzip(a, b, 1))
+        else:
+            c = vload(src + 2 * pitch + i)
+            d = vload(src + 3 * pitch + i)
+            for half in range(2):
+                ac = vzip(a, c, half)
+                bd = vzip(b, d, half)
+                vstore(y + 4 * i + 2 * half * LANES, vzip(ac, bd, 0))
+                vstore(y + 4 * i + (2 * half + 1) * LANES, vzip(ac, bd, 1))
+        i += LANES
+
 cdef void scatter_planes(const Conv* c, const REAL* src, Py_ssize_t pitch, Py_ssize_t p, Py_ssize_t count, Py_ssize_t f,
                          Py_ssize_t filters, REAL* y) noexcept nogil:
     """y at pixels [p, p + count), filters [f, f + filters) <- src[filters][pitch]."""
     y += p * c.yp + f * c.yf
     if c.yp == 1:
         copy(src, pitch, filters, count, y, c.yf)
+    elif SPREADS and c.yp == filters and (filters == 2 or filters == 4) and count >= LANES:
+        interleave(src, pitch, filters, count, y)
     else:
         transpose(src, pitch, 1, filters, count, 0, 0, y, c.yp, False)
 

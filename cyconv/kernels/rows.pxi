@@ -157,6 +157,9 @@ cdef void transpose(const REAL* src, Py_ssize_t across, Py_ssize_t along, Py_ssi
             q = side * (k if gather else i)
             q1 = min(q + side, columns)
             if quick:
+                if gather and across <= 2 * columns:             # rows follow each other: what comes three squares on
+                    for r in range(k * LANES, (k + 1) * LANES):
+                        vprefetch(src + (r0 + 3 * LANES) * across + r * (LINE // <Py_ssize_t>sizeof(REAL)))
                 r0 = min(r0, rows - LANES)
                 skip = max(0, LANES - (columns + after - q))     # the last square begins earlier where it must
                 square(src + r0 * across + q - skip, across, skip, q1 - q, dst + q * pitch + r0, pitch)

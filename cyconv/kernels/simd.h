@@ -143,7 +143,7 @@ CYCONV_INLINE vec vspread(vec v, int n, int k) {
     return v;
 }
 
-/* Lanes b, b + 1, ... of two vectors in turns. */
+/* Lanes b, b + 1, ... of two vectors in turns: with b 0 or LANES / 2, one half of both. */
 #define ZIP_2(b) b, (b) + LANES
 #define ZIP_4(b) ZIP_2(b), ZIP_2(b + 1)
 #define ZIP_8(b) ZIP_4(b), ZIP_4(b + 2)
@@ -157,6 +157,9 @@ CYCONV_INLINE vec vspread(vec v, int n, int k) {
 #else
 #define ZIP(b) ZIP_2(b)
 #endif
+CYCONV_INLINE vec vzip(vec a, vec b, int second_half) {
+    return second_half ? __builtin_shufflevector(a, b, ZIP(LANES / 2)) : __builtin_shufflevector(a, b, ZIP(0));
+}
 /* Every second lane of 2 * LANES - 1 in a row, of which a holds the first ones and b the last. */
 #define EVEN(l) (2 * (l) + ((l) >= LANES / 2))
 #define EVENS_2(l) EVEN(l), EVEN(l + 1)
@@ -220,6 +223,7 @@ CYCONV_INLINE void vtranspose(vec *v) {
 #define vspread(v, n, k) (v)
 #define vtranspose(v) ((void)(v))
 #define vevens(a, b) (a)
+#define vzip(a, b, second_half) (a)
 #define vrepeat(v, n, p) ((void)(v))
 #endif
 
