@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 from cyconv.geometry import Geometry
 
 MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the first-level cache
-MOST_PLANE_PIXELS = 2048
+MOST_PLANE_PIXELS = 2048  # of one plane: its rows, and those of the next, then stay in the first-level cache
 MOST_PARTS = 512  # that the model looks at: a few milliseconds
 UNEVEN = 1.05  # price of filter blocks that are not all equal
 IN_TURNS = 1.25  # price of results that two threads write in turns
@@ -42,12 +42,12 @@ LINE_BYTES = 64  # of a cache
 PLANAR_FILTERS = 64  # of a block at most, where vectors are of pixels
 MOST_PLANAR_PIXELS = 1024  # of such a block
 TRANSPOSE = 6.0  # cycles of a vector of pixels that comes from planes, or goes there
-COPY = 6.0  # of a vector that is copied to a panel
-GATHER = 1.0  # of an element by itself that is copied to a panel
+COPY = 6.0  # of a vector of a plane that is copied to scratch, or from there
+GATHER = 1.0  # of an element by itself
 ELEMENT = 1.5  # of an element by itself that planes and pixels exchange
 WAYS = _cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the first-level cache holds
 WAY_BYTES = 4096  # addresses this far apart share a set
-NEAR_LINES = 256  # half of the first-level cache
+NEAR_LINES = 256  # half of that cache
 TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 
 
