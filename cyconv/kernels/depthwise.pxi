@@ -198,7 +198,8 @@ cdef inline int chunk(const Conv* v, bint* whole) noexcept nogil:
         return <int>k
     if v.dilation_w > 1 or v.stride_w > 1 or k < 3:
         return 1
-    return 3 if k % 3 == 0 or k % 4 == 3 else 4    # which leaves fewer single taps
+    # Fewer loads, of a row of 8 pixels: 8 + KC - 1 inputs and KC weights a chunk, 8 and 1 a single tap.
+    return 3 if 13 * (k // 3) + 9 * (k % 3) <= 15 * (k // 4) + 9 * (k % 4) else 4
 
 cdef void pack_depthwise(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
     """packed[block or phase][1 + taps][lanes] <- bias, then kernel (taps, filters); zeros beyond the filters. Phases
