@@ -440,8 +440,8 @@ def depthwise_blocking(g: Geometry, target: Target, planar: bool, fused: bool = 
         whole = g.filters % lanes == 0 and not g.channels_first
     return _fields(
         {
-            "load_bytes": (loaded_pixels * channels + phases * lanes)
-            * itemsize,  # the last vectors reach beyond the row
+            # The last vectors reach beyond the row.
+            "load_bytes": (loaded_pixels * channels + phases * lanes) * itemsize,
             "tile_bytes": 0,
             "out_bytes": (pixels * stored + phases * lanes) * itemsize if stores else 0,
         },

@@ -24,6 +24,17 @@ def scheduled(**choices):
             ops._template.cache_clear()
 
 
+def at_price(cycles):
+    """Return `schedule.planar_blocking` at another price, where it fits."""
+    choose = schedule.planar_blocking
+
+    def priced(*arguments):
+        price, fields = choose(*arguments)
+        return (cycles if price < np.inf else price), fields
+
+    return priced
+
+
 dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 every_op = pytest.mark.parametrize("op", OPS)
 
@@ -355,14 +366,9 @@ def test_ways_to_meet_padding_differ_in_no_bit(case, activation):
 )
 def test_vectors_of_pixels_and_of_filters_differ_in_no_bit(case, activation, cache):
     """Each is tried in both layouts, whatever the schedule chooses, in blocks of rows and pieces of rows."""
-    choose, results = schedule.planar_blocking, []
+    results = []
     for price in (0, np.inf):
-
-        def priced(*arguments, price=price):
-            cycles, fields = choose(*arguments)
-            return (price if cycles < np.inf else cycles), fields
-
-        with scheduled(planar_blocking=priced, CACHE_BYTES=cache):
+        with scheduled(planar_blocking=at_price(price), CACHE_BYTES=cache):
             check(case)
             results.append(case.run(activation=activation))
     np.testing.assert_array_equal(*results, err_msg=str(case))
@@ -374,12 +380,6 @@ def test_vectors_of_pixels_and_of_filters_differ_in_no_bit(case, activation, cac
 @pytest.mark.parametrize("cache", [1 << 12, 1 << 20], ids=["small blocks", "large blocks"])
 def test_vectors_of_pixels_in_parts(dtype, data_format, cache, set_num_threads):
     """Rows and pieces of rows, with and without columns between them, cut anywhere by threads."""
-    choose = schedule.planar_blocking
-
-    def free(*arguments):
-        cycles, fields = choose(*arguments)
-        return cycles and (0 if cycles < np.inf else cycles), fields
-
     for size, channels, kernel, options in (
         ((5, 7), 20, (1, 1, 20, 3), {}),
         ((1, 7), 3, (1, 1, 3, 2), {}),
@@ -392,7 +392,7 @@ def test_vectors_of_pixels_in_parts(dtype, data_format, cache, set_num_threads):
     ):
         shape = (2, channels, *size) if data_format == "channels_first" else (2, *size, channels)
         case = make("conv", shape, kernel, dtype=dtype, data_format=data_format, **options)
-        with scheduled(planar_blocking=free, CACHE_BYTES=cache, SERIAL_FLOPS=100):
+        with scheduled(planar_blocking=at_price(0), CACHE_BYTES=cache, SERIAL_FLOPS=100):
             for threads in (1, 2, 5):
                 set_num_threads(threads)
                 check(case)

@@ -26,7 +26,7 @@ cdef struct Conv:
     Py_ssize_t fetch_ahead                # depthwise: the next rows from memory
     Py_ssize_t stream                     # outputs go to memory past the caches: whole vectors, aligned to themselves
     Py_ssize_t pixel_parts, filter_parts  # tasks
-    Py_ssize_t unit                       # output pixels that parts are cut between: one, or two rows
+    Py_ssize_t unit                       # output pixels that parts are cut between: one, a vector, or rows
     Py_ssize_t scratch_bytes              # for each task that runs at the same time
     Py_ssize_t load_bytes, tile_bytes     # of it, a loaded block; places of pixels or taps; the rest holds outputs
     # What is done to a sum before it is stored.
