@@ -210,6 +210,7 @@ cdef class Plan:
         c.multiplier = g.filters // g.channels if depthwise else 1
         c.planar = fields["planar"]
         c.direct = fields["direct"]
+        c.dots = fields["dots"]
         c.vectors = fields["vectors"]
         c.blocks = fields["blocks"]
         c.block_filters = fields["block_filters"]
@@ -236,7 +237,8 @@ cdef class Plan:
 
     cdef _target(self):
         return schedule.Target(self._kernels.lanes, self._kernels.real_bytes,
-                               tuple([self._kernels.pixels[i] for i in range(5)]), bool(self._kernels.spreads))
+                               tuple([self._kernels.pixels[i] for i in range(5)]), bool(self._kernels.spreads),
+                               self._kernels.dots)
 
     cdef _share(self, int most):
         """Cut the work up for so many threads."""
@@ -259,7 +261,7 @@ cdef class Plan:
     cdef _extents(self):
         """What tasks divide: units of so many pixels, and blocks of filters, worth so many full ones."""
         cdef Conv* c = &self._second if self._separable else &self._conv
-        cdef Py_ssize_t lanes = 1 if c.planar else self._kernels.lanes
+        cdef Py_ssize_t lanes = 1 if c.planar or c.dots else self._kernels.lanes
         cdef Py_ssize_t vectors = (c.filters // c.groups + lanes - 1) // lanes
         cdef Py_ssize_t full = (c.block_filters or 1) if c.planar else c.vectors
         units = c.batch * ((c.out_height * c.out_width + c.unit - 1) // c.unit)
@@ -347,6 +349,9 @@ cdef class Plan:
         cdef Py_ssize_t vectors = (c.filters // c.groups + lanes - 1) // lanes
         if c.planar:
             return c.filters * (c.window_h * c.window_w * (c.channels // c.groups) + 1)
+        if c.dots:
+            vectors = (c.channels // c.groups + lanes - 1) // lanes
+            return c.filters * lanes * (c.window_h * c.window_w * vectors + 1)
         return c.groups * vectors * lanes * (c.window_h * c.window_w * (c.spread or c.channels // c.groups) + 1)
 
     def __call__(self, inputs, out=None):

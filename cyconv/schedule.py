@@ -9,7 +9,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
-from math import gcd, prod
+from math import gcd, isqrt, prod
 from typing import NamedTuple, TypeAlias
 
 from cyconv.geometry import Geometry
@@ -43,6 +43,7 @@ PLANAR_FILTERS = 64  # of a block at most, where vectors are of pixels
 MOST_PLANAR_PIXELS = 1024  # of such a block
 TRANSPOSE = 6.0  # cycles of a vector of pixels that comes from planes, or goes there
 COPY = 6.0  # of a vector of a plane that is copied to scratch, or from there
+DOT_ENDS = 48  # multiply-adds that begin and end of a tile cost whose vectors are of channels
 GATHER = 1.0  # of an element by itself
 ELEMENT = 1.5  # of an element by itself that planes and pixels exchange
 WAYS = _cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the first-level cache holds
@@ -61,6 +62,7 @@ class Target(NamedTuple):
     itemsize: int  # bytes of an element
     tile_pixels: tuple[int, ...]  # most pixels of a tile by its width in vectors, 0: there is none
     spreads: bool  # whether there are tiles of groups that share a vector
+    dots: int  # sums of a tile whose vectors are of channels, 0: there is none
 
 
 def axis_parts(
@@ -340,6 +342,19 @@ def loaded_block(g: Geometry, rows: int, columns: int, splits: bool = True) -> t
     return h * w, {"split_rows": split_rows, "split_columns": split_columns}
 
 
+def dots(g: Geometry, target: Target) -> bool:
+    """Return whether vectors of a dense layer are of channels: filters would leave vectors of them mostly empty.
+
+    Sums are then added in another order. What decides is what never changes between calls that must agree: not the
+    image, its strides or the threads, and the same for a layer and for the second step of a separable one.
+    """
+    depth, filters, taps = g.channels // g.groups, g.filters // g.groups, prod(g.window)
+    if g.channels_first or not target.dots or depth < target.lanes:
+        return False
+    cycles = filters * (taps * -(-depth // target.lanes) + DOT_ENDS / target.dots)
+    return cycles < taps * depth * -(-filters // target.lanes)
+
+
 def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[float, Fields]:
     """Return (cycles, schedule fields) of a dense layer whose vectors are of filters.
 
@@ -359,14 +374,19 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
     pixels = rows * columns
     groups, filters, depth = g.groups, g.filters // g.groups, g.channels // g.groups
     spread = 0
+    across = dots(g, target)
     if target.spreads and filters == depth and 1 < depth < lanes <= g.filters and lanes % depth == 0:
         groups, filters, spread = 1, g.filters, depth
     ways = dense_parts(g, rows, columns)
-    found = [(tile_vectors(filters, way, target, 1 if spread else 4), n) for n, way in enumerate(ways)]
-    (cycles, vectors), leave_out = min(found, key=lambda f: (f[0][0], f[1]))
-    width = vectors * lanes
+    if across:
+        vectors = -(-filters // -(-filters // isqrt(target.dots)))
+        cycles, leave_out, width = 0.0, len(ways) // 2, vectors
+    else:
+        found = [(tile_vectors(filters, way, target, 1 if spread else 4), n) for n, way in enumerate(ways)]
+        (cycles, vectors), leave_out = min(found, key=lambda f: (f[0][0], f[1]))
+        width = vectors * lanes
     # Whole vectors go to scratch, and their filters from there.
-    stores = g.channels_first or filters < width or leave_out == 2
+    stores = g.channels_first or leave_out == 2 or filters < width
     loaded_pixels, split = loaded_block(g, rows, columns)
     fields = _fields(
         {
@@ -376,13 +396,14 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
         },
         vectors=vectors,
         spread=spread,
+        dots=across,
         leave_out=leave_out,
         blocks=-(-filters // width),
         block_pixels=pixels,
         block_shape=not pieces,
         load=g.channels_first and g.channels > 1 and not fused,
         # Only whole and aligned vectors go past the caches.
-        stream=filters % lanes == 0 and not g.channels_first and streams(g, target),
+        stream=filters % lanes == 0 and not g.channels_first and not across and streams(g, target),
         unit=1,
         loaded_channels=g.channels,
         **split,
@@ -468,7 +489,7 @@ def single(g: Geometry, target: Target) -> tuple[bool, Fields]:
     if g.groups == g.channels and not one_channel_groups(g, target.lanes):
         return True, depthwise_blocking(g, target, planar_depthwise(g, target.lanes))
     (cycles, fields), (price, planar) = dense_blocking(g, target), planar_blocking(g, target)
-    return False, planar if price < cycles else fields
+    return False, planar if price < cycles and not fields["dots"] else fields
 
 
 def separable(first: Geometry, second: Geometry, target: Target) -> tuple[Fields, Fields, int]:
@@ -515,6 +536,7 @@ _UNUSED = {  # by some kernels
     "direct": False,
     "block_filters": 0,
     "spread": 0,
+    "dots": False,
     "leave_out": 0,
     "phases": 0,
     "split_rows": False,

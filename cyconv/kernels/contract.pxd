@@ -11,9 +11,10 @@ cdef struct Conv:
     Py_ssize_t xn, xh, xw, xc, yn, yp, yf
     # The schedule (schedule.py): how work is cut up; nothing here changes a single bit of the result.
     Py_ssize_t planar                     # vectors are of pixels, which lie side by side in planes
-    Py_ssize_t vectors                    # of filters (planar: of pixels) in a register tile
+    Py_ssize_t vectors                    # of filters (planar: of pixels; dots: filters) in a register tile
     Py_ssize_t blocks                     # filter blocks of one group (dense), channel vectors or (planar) filters
     Py_ssize_t block_filters              # planar, dense: of one block
+    Py_ssize_t dots                       # dense: vectors are of channels, those of a tile are its filters'
     Py_ssize_t direct                     # planar, dense: results are written to their place, else through scratch
     Py_ssize_t spread                     # dense: channels (and filters) of each group that shares a vector; else 0
     Py_ssize_t leave_out                  # dense, taps that meet only padding: 0 no, 1 of pixels alike, 2 tap after tap
@@ -48,6 +49,7 @@ cdef struct Kernels:
     int lanes
     int real_bytes
     int spreads                           # whether groups can share a vector
+    int dots                              # sums of a tile whose vectors are of channels, 0: there is none
     int pixels[5]                         # pixels[v]: of the tile that is v vectors wide, 0: there is none
     run_t conv
     run_t depthwise

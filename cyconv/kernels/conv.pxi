@@ -202,12 +202,22 @@ cdef inline int tile_pixels(int vectors) noexcept nogil:
     cdef int[5] few = [0, 12, 6, 4, 0], many = [0, 12, 8, 7, 6]
     return many[vectors] if REGISTERS == 32 else few[vectors]
 
+cdef inline Py_ssize_t vector_filters(const Conv* c) noexcept nogil:
+    return 1 if c.dots else LANES
+
 cdef inline Py_ssize_t block_filters(const Conv* c, Py_ssize_t b, Py_ssize_t* width) noexcept nogil:
     """First filter (of its group) and vectors of block b. The last block is moved back to end with the filters where
     there are enough of them: its vectors are then full, and filters that it shares are computed twice, equally."""
-    cdef Py_ssize_t filters = c.filters // c.groups, first = b * c.vectors * LANES
-    width[0] = min(c.vectors, (filters - first + LANES - 1) // LANES)
-    return max(0, min(first, filters - width[0] * LANES))
+    cdef Py_ssize_t filters = c.filters // c.groups, each = vector_filters(c), first = b * c.vectors * each
+    width[0] = min(c.vectors, (filters - first + each - 1) // each)
+    return max(0, min(first, filters - width[0] * each))
+
+cdef inline Py_ssize_t block_size(const Conv* c, Py_ssize_t width) noexcept nogil:
+    """Packed weights of a block."""
+    return width * LANES + c.window_h * c.window_w * tap_size(c, width)
+
+cdef inline Py_ssize_t tap_size(const Conv* c, Py_ssize_t width) noexcept nogil:
+    return width * LANES * (channel_vectors(c) if c.dots else reduction(c) // (c.window_h * c.window_w))
 
 cdef inline Py_ssize_t reduction(const Conv* c) noexcept nogil:
     return c.window_h * c.window_w * (c.spread if c.spread else c.channels // c.groups)
@@ -216,6 +226,9 @@ cdef void pack_conv(const Conv* c, const void* kernel, const void* bias, void* p
     """packed[group][block][1 + reduction][vectors * lanes] <- bias, then kernel (reduction, filters)."""
     if c.planar:
         pack_planar(c, reduction(c), kernel, bias, packed)
+        return
+    if c.dots:
+        pack_dots(c, <const REAL*>kernel, <const REAL*>bias, <REAL*>packed)
         return
     cdef const REAL* src = <const REAL*>kernel
     cdef const REAL* b = <const REAL*>bias
@@ -325,7 +338,7 @@ cdef void run_equal(Py_ssize_t spread, Py_ssize_t pixels, Py_ssize_t width, cons
 cdef void run_part(const Conv* c, Taps* t, const Part* part, const REAL* x, const Py_ssize_t* offsets,
                    const Py_ssize_t* places, const REAL* w, Py_ssize_t width, REAL* y) noexcept nogil:
     """The pixels of one part."""
-    cdef Py_ssize_t tap = reduction(c) // (c.window_h * c.window_w) * width * LANES       # packed weights of one
+    cdef Py_ssize_t tap = tap_size(c, width)
     t.window_h = part.h1 - part.h0
     t.window_w = part.w1 - part.w0
     t.run = LANES if c.spread else c.channels // c.groups      # channels that a tile reads
@@ -333,10 +346,14 @@ cdef void run_part(const Conv* c, Taps* t, const Part* part, const REAL* x, cons
     t.before = t.line + (part.h0 * c.window_w + part.w0) * tap
     t.between = (c.window_w - t.window_w) * tap
     x += part.h0 * t.step_h + part.w0 * t.step_w
-    if t.step_w == t.run and t.window_w:             # a row of the window is contiguous: one longer run
+    # A row of the window is contiguous: one longer run. Dots begin each tap with a vector of its own.
+    if t.step_w == t.run and t.window_w and not (c.dots and t.run % LANES):
         t.run = t.window_w * t.run
         t.window_w = 1
-    run_equal(c.spread, part.pixels, width, t, x, offsets, places, w, y)
+    if c.dots:
+        run_dots(width, t, x, offsets, places, w, y, part.pixels)
+    else:
+        run_equal(c.spread, part.pixels, width, t, x, offsets, places, w, y)
 
 cdef void run_taps(const Conv* c, const Conv* v, Taps* t, Py_ssize_t p0, Py_ssize_t p1, const REAL* x,
                    Py_ssize_t* offsets, Py_ssize_t* places, const REAL* w, Py_ssize_t width, REAL* out) noexcept nogil:
@@ -373,7 +390,7 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
     cdef Py_ssize_t* offsets = <Py_ssize_t*>scratch
     cdef Py_ssize_t* places = offsets + c.block_pixels
     cdef Part* parts = <Part*>(places + c.block_pixels)
-    cdef Py_ssize_t K = reduction(c), filters = c.filters // c.groups, full = c.vectors * LANES
+    cdef Py_ssize_t filters = c.filters // c.groups, full = block_size(c, c.vectors)
     cdef Py_ssize_t last, stored, i, b, g, first, width, f, at, count = 0
     cdef Taps t
     cdef const REAL* w
@@ -389,15 +406,15 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
     if c.leave_out < 2:
         count = divide(c, v, p0, p1, offsets, places, parts)
     block_filters(c, c.blocks - 1, &last)
-    last = ((c.blocks - 1) * c.vectors + last) * LANES * (K + 1)      # packed weights of one group
+    last = (c.blocks - 1) * full + block_size(c, last)       # packed weights of one group
     for b in range(b0, b1):
         g = b // c.blocks
         first = block_filters(c, b % c.blocks, &width)
-        w = weights + g * last + (b % c.blocks) * full * (K + 1)
-        stored = min(width * LANES, filters - first)
+        w = weights + g * last + (b % c.blocks) * full
+        stored = min(width * vector_filters(c), filters - first)
         f = g * filters + first
         # Sums of some taps stay out of y: the filters that two blocks share may be those of two threads.
-        direct = c.yf == 1 and stored == width * LANES and c.leave_out < 2
+        direct = c.yf == 1 and stored == width * vector_filters(c) and c.leave_out < 2
         dst = y + p0 * c.yp + f if direct else out
         t.pitch = c.yp if direct else width * LANES
         t.stream = direct and c.stream

@@ -15,7 +15,7 @@ from cyconv.kernels.contract cimport Conv, Kernels
 cdef extern from "simd.h" nogil:
     ctypedef float REAL
     ctypedef float vec
-    const int LANES, REGISTERS, SPREADS
+    const int LANES, REGISTERS, SPREADS, DOTS
     vec vload(const REAL*) noexcept
     vec vfetch(const REAL*) noexcept
     void vstore(REAL*, vec) noexcept
@@ -26,6 +26,8 @@ cdef extern from "simd.h" nogil:
     vec vzip(vec, vec, int) noexcept
     void vrepeat(vec, int, REAL*) noexcept
     void vtranspose(vec*) noexcept
+    vec vsums(vec*) noexcept
+    vec vlast(vec, Py_ssize_t) noexcept
     vec vnonneg(vec) noexcept
     vec vatmost(vec, REAL) noexcept
     vec vleak(vec, REAL) noexcept
@@ -39,12 +41,14 @@ cdef extern from "simd.h" nogil:
 
 cdef enum:
     PREFETCH = 512       # elements of packed weights ahead of the tile
+    FETCH = 2048         # elements of an input ahead of a tile that reads all of it once, in one go
     LINE = 64            # bytes of a cache line
     GROUP = 512 // sizeof(vec)    # channel vectors of a depthwise row that are finished before the next ones
 
 include "tasks.pxi"
 include "rows.pxi"
 include "conv.pxi"
+include "dots.pxi"
 include "planar.pxi"
 include "depthwise.pxi"
 include "separable.pxi"
@@ -54,6 +58,7 @@ table.conv_bytes = sizeof(Conv)
 table.lanes = LANES
 table.real_bytes = sizeof(REAL)
 table.spreads = SPREADS
+table.dots = DOTS if SPREADS else 0
 table.conv = run_conv
 table.depthwise = run_depthwise
 table.separable = run_separable

@@ -29,6 +29,10 @@
 #define REGISTERS 16
 #endif
 
+/* Sums of a tile whose vectors are of channels: those of a square of pixels and filters, with a vector of each filter
+   and one more beside them, fit the registers. */
+#define DOTS (REGISTERS == 32 ? 16 : 10)
+
 #if defined(__GNUC__)
 #define CYCONV_INLINE static inline __attribute__((always_inline))
 /* Cython marks its own inline functions with this: a tile called with literal sizes becomes a loop of its own. */
@@ -71,6 +75,7 @@ CYCONV_INLINE vec vset(REAL x) { return x; }
 CYCONV_INLINE vec vnonneg(vec v) { return v < 0 ? 0 : v; }
 CYCONV_INLINE vec vatmost(vec v, REAL top) { return v > top ? top : v; }
 CYCONV_INLINE vec vleak(vec v, REAL slope) { return v < 0 ? v * slope : v; }
+#define vlast(v, n) (v)
 
 #else
 
@@ -106,6 +111,18 @@ CYCONV_INLINE vec vpick(vmask m, vec a, vec b) { return (vec)(((vmask)a & m) | (
 CYCONV_INLINE vec vatmost(vec v, REAL top) { return vpick((vmask)(v > vset(top)), vset(top), v); }
 CYCONV_INLINE vec vleak(vec v, REAL slope) { return vpick((vmask)(v < (vec){0}), v * vset(slope), v); }
 
+/* Zero but for its last n lanes. */
+CYCONV_INLINE vec vlast(vec v, ptrdiff_t n) {
+#if REAL_BYTES == 4
+    static const int32_t masks[2 * LANES] = {[LANES ... 2 * LANES - 1] = -1};
+#else
+    static const int64_t masks[2 * LANES] = {[LANES ... 2 * LANES - 1] = -1};
+#endif
+    vmask mask;
+    memcpy(&mask, masks + n, sizeof mask);
+    return (vec)((vmask)v & mask);
+}
+
 #ifdef __has_builtin
 #if __has_builtin(__builtin_shufflevector)
 #define SPREADS 1
@@ -115,96 +132,82 @@ CYCONV_INLINE vec vleak(vec v, REAL slope) { return vpick((vmask)(v < (vec){0}),
 #endif
 
 #ifdef SPREADS
-/* Lane k of every n lanes, in all of these n; n and k are literals. */
-#define LANE(l, n, k) ((l) / (n) * (n) + (k))
-#define LANES_2(l, n, k) LANE(l, n, k), LANE(l + 1, n, k)
-#define LANES_4(l, n, k) LANES_2(l, n, k), LANES_2(l + 2, n, k)
-#define LANES_8(l, n, k) LANES_4(l, n, k), LANES_4(l + 4, n, k)
-#define LANES_16(l, n, k) LANES_8(l, n, k), LANES_8(l + 8, n, k)
+/* What a shuffle takes each lane from: LANE(l, a, b) for every lane l. */
+#define EACH_2(LANE, l, a, b) LANE(l, a, b), LANE(l + 1, a, b)
+#define EACH_4(LANE, l, a, b) EACH_2(LANE, l, a, b), EACH_2(LANE, l + 2, a, b)
+#define EACH_8(LANE, l, a, b) EACH_4(LANE, l, a, b), EACH_4(LANE, l + 4, a, b)
+#define EACH_16(LANE, l, a, b) EACH_8(LANE, l, a, b), EACH_8(LANE, l + 8, a, b)
 #if LANES == 16
-#define SPREAD(n, k) case 16 * n + k: return __builtin_shufflevector(v, v, LANES_16(0, n, k));
+#define EACH EACH_16
 #elif LANES == 8
-#define SPREAD(n, k) case 16 * n + k: return __builtin_shufflevector(v, v, LANES_8(0, n, k));
+#define EACH EACH_8
 #elif LANES == 4
-#define SPREAD(n, k) case 16 * n + k: return __builtin_shufflevector(v, v, LANES_4(0, n, k));
+#define EACH EACH_4
 #else
-#define SPREAD(n, k) case 16 * n + k: return __builtin_shufflevector(v, v, LANES_2(0, n, k));
+#define EACH EACH_2
 #endif
+#define SHUFFLE(v, w, LANE, a, b) __builtin_shufflevector(v, w, EACH(LANE, 0, a, b))
+
+/* Lane k of every n lanes, in all of these n; n and k are literals. */
+#define SPREAD(l, n, k) ((l) / (n) * (n) + (k))
+#define SPREAD_CASE(n, k) case 16 * n + k: return SHUFFLE(v, v, SPREAD, n, k);
 CYCONV_INLINE vec vspread(vec v, int n, int k) {
     switch (16 * n + k) {
-        SPREAD(2, 0) SPREAD(2, 1)
+        SPREAD_CASE(2, 0) SPREAD_CASE(2, 1)
 #if LANES > 4
-        SPREAD(4, 0) SPREAD(4, 1) SPREAD(4, 2) SPREAD(4, 3)
+        SPREAD_CASE(4, 0) SPREAD_CASE(4, 1) SPREAD_CASE(4, 2) SPREAD_CASE(4, 3)
 #endif
 #if LANES > 8
-        SPREAD(8, 0) SPREAD(8, 1) SPREAD(8, 2) SPREAD(8, 3) SPREAD(8, 4) SPREAD(8, 5) SPREAD(8, 6) SPREAD(8, 7)
+        SPREAD_CASE(8, 0) SPREAD_CASE(8, 1) SPREAD_CASE(8, 2) SPREAD_CASE(8, 3)
+        SPREAD_CASE(8, 4) SPREAD_CASE(8, 5) SPREAD_CASE(8, 6) SPREAD_CASE(8, 7)
 #endif
     }
     return v;
 }
 
-/* Lanes b, b + 1, ... of two vectors in turns: with b 0 or LANES / 2, one half of both. */
-#define ZIP_2(b) b, (b) + LANES
-#define ZIP_4(b) ZIP_2(b), ZIP_2(b + 1)
-#define ZIP_8(b) ZIP_4(b), ZIP_4(b + 2)
-#define ZIP_16(b) ZIP_8(b), ZIP_8(b + 4)
-#if LANES == 16
-#define ZIP(b) ZIP_16(b)
-#elif LANES == 8
-#define ZIP(b) ZIP_8(b)
-#elif LANES == 4
-#define ZIP(b) ZIP_4(b)
-#else
-#define ZIP(b) ZIP_2(b)
-#endif
+/* One half of both vectors, their lanes in turns. */
+#define ZIP(l, half, _) ((half) * LANES / 2 + (l) / 2 + (l) % 2 * LANES)
 CYCONV_INLINE vec vzip(vec a, vec b, int second_half) {
-    return second_half ? __builtin_shufflevector(a, b, ZIP(LANES / 2)) : __builtin_shufflevector(a, b, ZIP(0));
+    return second_half ? SHUFFLE(a, b, ZIP, 1, _) : SHUFFLE(a, b, ZIP, 0, _);
 }
 /* Every second lane of 2 * LANES - 1 in a row, of which a holds the first ones and b the last. */
-#define EVEN(l) (2 * (l) + ((l) >= LANES / 2))
-#define EVENS_2(l) EVEN(l), EVEN(l + 1)
-#define EVENS_4(l) EVENS_2(l), EVENS_2(l + 2)
-#define EVENS_8(l) EVENS_4(l), EVENS_4(l + 4)
-#define EVENS_16(l) EVENS_8(l), EVENS_8(l + 8)
-#if LANES == 16
-#define EVENS EVENS_16(0)
-#elif LANES == 8
-#define EVENS EVENS_8(0)
-#elif LANES == 4
-#define EVENS EVENS_4(0)
-#else
-#define EVENS EVENS_2(0)
-#endif
-CYCONV_INLINE vec vevens(vec a, vec b) { return __builtin_shufflevector(a, b, EVENS); }
+#define EVEN(l, _, __) (2 * (l) + ((l) >= LANES / 2))
+CYCONV_INLINE vec vevens(vec a, vec b) { return SHUFFLE(a, b, EVEN, _, _); }
 /* Each lane n times in a row, as n vectors; n is 2, 3 or 4. */
-#define AGAIN(l, n, j) (((j) * LANES + (l)) / (n))
-#define AGAIN_2(l, n, j) AGAIN(l, n, j), AGAIN(l + 1, n, j)
-#define AGAIN_4(l, n, j) AGAIN_2(l, n, j), AGAIN_2(l + 2, n, j)
-#define AGAIN_8(l, n, j) AGAIN_4(l, n, j), AGAIN_4(l + 4, n, j)
-#define AGAIN_16(l, n, j) AGAIN_8(l, n, j), AGAIN_8(l + 8, n, j)
-#if LANES == 16
-#define REPEAT(n, j) vstore(p + (j) * LANES, __builtin_shufflevector(v, v, AGAIN_16(0, n, j)))
-#elif LANES == 8
-#define REPEAT(n, j) vstore(p + (j) * LANES, __builtin_shufflevector(v, v, AGAIN_8(0, n, j)))
-#elif LANES == 4
-#define REPEAT(n, j) vstore(p + (j) * LANES, __builtin_shufflevector(v, v, AGAIN_4(0, n, j)))
-#else
-#define REPEAT(n, j) vstore(p + (j) * LANES, __builtin_shufflevector(v, v, AGAIN_2(0, n, j)))
-#endif
+#define REPEAT(l, n, j) (((j) * LANES + (l)) / (n))
 CYCONV_INLINE void vrepeat(vec v, int n, REAL *p) {
     if (n == 2) {
-        REPEAT(2, 0);
-        REPEAT(2, 1);
+        vstore(p, SHUFFLE(v, v, REPEAT, 2, 0));
+        vstore(p + LANES, SHUFFLE(v, v, REPEAT, 2, 1));
     } else if (n == 3) {
-        REPEAT(3, 0);
-        REPEAT(3, 1);
-        REPEAT(3, 2);
+        vstore(p, SHUFFLE(v, v, REPEAT, 3, 0));
+        vstore(p + LANES, SHUFFLE(v, v, REPEAT, 3, 1));
+        vstore(p + 2 * LANES, SHUFFLE(v, v, REPEAT, 3, 2));
     } else {
-        REPEAT(4, 0);
-        REPEAT(4, 1);
-        REPEAT(4, 2);
-        REPEAT(4, 3);
+        vstore(p, SHUFFLE(v, v, REPEAT, 4, 0));
+        vstore(p + LANES, SHUFFLE(v, v, REPEAT, 4, 1));
+        vstore(p + 2 * LANES, SHUFFLE(v, v, REPEAT, 4, 2));
+        vstore(p + 3 * LANES, SHUFFLE(v, v, REPEAT, 4, 3));
     }
+}
+/* The sums of LANES vectors, in their order. Each round adds lanes that are d apart: of two vectors, those of one go
+   where the other has its own; the one operand is a blend, which costs less than a shuffle. */
+#define BLEND(l, d, _) ((l) & (d) ? LANES + (l) : (l))
+#define CROSS(l, d, _) ((l) & (d) ? LANES + (l) - (d) : (l) + (d))
+#define SUM_LANES(d) for (i = 0; i < d; i++) v[i] = SHUFFLE(v[i], v[i + d], BLEND, d, _) + SHUFFLE(v[i], v[i + d], CROSS, d, _)
+CYCONV_INLINE vec vsums(vec *v) {
+    int i;
+#if LANES > 8
+    SUM_LANES(8);
+#endif
+#if LANES > 4
+    SUM_LANES(4);
+#endif
+#if LANES > 2
+    SUM_LANES(2);
+#endif
+    SUM_LANES(1);
+    return v[0];
 }
 /* A square of LANES vectors, transposed: each round zips its first half with its second. */
 CYCONV_INLINE void vtranspose(vec *v) {
@@ -212,8 +215,8 @@ CYCONV_INLINE void vtranspose(vec *v) {
     int n, i;
     for (n = 1; n < LANES; n *= 2) {
         for (i = 0; i < LANES / 2; i++) {
-            w[2 * i] = __builtin_shufflevector(v[i], v[i + LANES / 2], ZIP(0));
-            w[2 * i + 1] = __builtin_shufflevector(v[i], v[i + LANES / 2], ZIP(LANES / 2));
+            w[2 * i] = SHUFFLE(v[i], v[i + LANES / 2], ZIP, 0, _);
+            w[2 * i + 1] = SHUFFLE(v[i], v[i + LANES / 2], ZIP, 1, _);
         }
         for (i = 0; i < LANES; i++) v[i] = w[i];
     }
@@ -222,6 +225,7 @@ CYCONV_INLINE void vtranspose(vec *v) {
 #define SPREADS 0
 #define vspread(v, n, k) (v)
 #define vtranspose(v) ((void)(v))
+#define vsums(v) (*(v))
 #define vevens(a, b) (a)
 #define vzip(a, b, second_half) (a)
 #define vrepeat(v, n, p) ((void)(v))
