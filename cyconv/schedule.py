@@ -44,6 +44,7 @@ MOST_PLANAR_PIXELS = 1024  # of such a block
 TRANSPOSE = 6.0  # cycles of a vector of pixels that comes from planes, or goes there
 COPY = 6.0  # of a vector of a plane that is copied to scratch, or from there
 DOT_ENDS = 48  # multiply-adds that begin and end of a tile cost whose vectors are of channels
+LOAD = 3.0  # of a vector of channels that is copied with the padding around it
 GATHER = 1.0  # of an element by itself
 ELEMENT = 1.5  # of an element by itself that planes and pixels exchange
 WAYS = _cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the first-level cache holds
@@ -123,6 +124,14 @@ def tile_vectors(filters: int, parts: list[Part], target: Target, most: int = 4)
         return total * (UNEVEN if vectors % width else 1)
 
     return min((cycles(v), v) for v in range(1, len(menu)) if menu[v] and v <= max(vectors, 1))
+
+
+def dot_tile(filters: int, parts: list[Part], target: Target, loaded_cycles: float) -> tuple[float, int]:
+    """Return (cycles, filters) of the register tile whose vectors are of channels: it has DOT_ENDS beside its sums."""
+    width = -(-filters // -(-filters // isqrt(target.dots)))
+    pixels = target.dots // width
+    tiles = [(p.times * -(-p.pixels // pixels), p.reduction / target.lanes * pixels * width) for p in parts]
+    return loaded_cycles + -(-filters // width) * sum(times * (products + DOT_ENDS) for times, products in tiles), width
 
 
 def dense_parts(g: Geometry, block_rows: int, block_columns: int) -> list[list[Part]]:
@@ -379,12 +388,13 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
         groups, filters, spread = 1, g.filters, depth
     ways = dense_parts(g, rows, columns)
     if across:
-        vectors = -(-filters // -(-filters // isqrt(target.dots)))
-        cycles, leave_out, width = 0.0, len(ways) // 2, vectors
+        loaded_cycles = LOAD * prod(g.size) * g.channels / lanes / groups * any(map(any, g.pads))
+        found = [dot_tile(filters, way, target, 0 if n else loaded_cycles) for n, way in enumerate(ways[:2])]
     else:
-        found = [(tile_vectors(filters, way, target, 1 if spread else 4), n) for n, way in enumerate(ways)]
-        (cycles, vectors), leave_out = min(found, key=lambda f: (f[0][0], f[1]))
-        width = vectors * lanes
+        found = [tile_vectors(filters, way, target, 1 if spread else 4) for way in ways]
+    leave_out = min(range(len(found)), key=lambda n: found[n][0])
+    cycles, vectors = found[leave_out]
+    width = vectors * (1 if across else lanes)
     # Whole vectors go to scratch, and their filters from there.
     stores = g.channels_first or leave_out == 2 or filters < width
     loaded_pixels, split = loaded_block(g, rows, columns)
@@ -488,8 +498,11 @@ def single(g: Geometry, target: Target) -> tuple[bool, Fields]:
     """
     if g.groups == g.channels and not one_channel_groups(g, target.lanes):
         return True, depthwise_blocking(g, target, planar_depthwise(g, target.lanes))
-    (cycles, fields), (price, planar) = dense_blocking(g, target), planar_blocking(g, target)
-    return False, planar if price < cycles and not fields["dots"] else fields
+    cycles, fields = dense_blocking(g, target)
+    if not fields["dots"]:
+        price, planar = planar_blocking(g, target)
+        fields = planar if price < cycles else fields
+    return False, fields
 
 
 def separable(first: Geometry, second: Geometry, target: Target) -> tuple[Fields, Fields, int]:

@@ -1,6 +1,7 @@
 """Every kernel of every instruction set: sizes around each tile boundary, windows, strides, threads."""
 
 import contextlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,6 +34,10 @@ def at_price(cycles):
         return (cycles if price < np.inf else price), fields
 
     return priced
+
+
+def never(*_):
+    return False
 
 
 dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
@@ -368,7 +373,7 @@ def test_vectors_of_pixels_and_of_filters_differ_in_no_bit(case, activation, cac
     """Each is tried in both layouts, whatever the schedule chooses, in blocks of rows and pieces of rows."""
     results = []
     for price in (0, np.inf):
-        with scheduled(planar_blocking=at_price(price), CACHE_BYTES=cache):
+        with scheduled(planar_blocking=at_price(price), dots=never, CACHE_BYTES=cache):
             check(case)
             results.append(case.run(activation=activation))
     np.testing.assert_array_equal(*results, err_msg=str(case))
@@ -392,10 +397,66 @@ def test_vectors_of_pixels_in_parts(dtype, data_format, cache, set_num_threads):
     ):
         shape = (2, channels, *size) if data_format == "channels_first" else (2, *size, channels)
         case = make("conv", shape, kernel, dtype=dtype, data_format=data_format, **options)
-        with scheduled(planar_blocking=at_price(0), CACHE_BYTES=cache, SERIAL_FLOPS=100):
+        with scheduled(planar_blocking=at_price(0), dots=never, CACHE_BYTES=cache, SERIAL_FLOPS=100):
             for threads in (1, 2, 5):
                 set_num_threads(threads)
                 check(case)
+
+
+@pytest.mark.usefixtures("isa")
+@dtypes
+class TestVectorsOfChannels:
+    """Few filters, or a few more than fill vectors, of a vector of channels and more."""
+
+    WINDOWS = (
+        ((5, 7), (1, 1), {}),
+        ((6, 9), (3, 3), {"padding": "same"}),
+        ((9, 9), (3, 2), {"strides": 2}),
+        ((8, 9), (2, 3), {"dilation_rate": 2, "padding": "same"}),
+        ((30,), (5,), {"padding": "causal"}),
+    )
+
+    @pytest.mark.parametrize("channels", [4, 8, 9, 15, 16, 17, 31, 32, 65])
+    def test_filters(self, dtype, channels):
+        for filters in (1, 2, 3, 4, 5, 7, 9, 10):
+            for size, window, options in self.WINDOWS:
+                check(make("conv", (2, *size, channels), (*window, channels, filters), dtype=dtype, **options))
+
+    @pytest.mark.parametrize("activation", ["relu", "relu6", "leaky_relu"])
+    def test_activations_and_groups(self, dtype, activation):
+        for filters in (1, 3):
+            case = make("conv", (2, 5, 6, 40), (3, 3, 20, 2 * filters), dtype=dtype, padding="same")
+            linear = check(case)
+            want = {"relu": np.maximum(linear, 0), "relu6": np.clip(linear, 0, 6)}
+            want["leaky_relu"] = np.where(linear < 0, linear * dtype(0.2), linear)
+            np.testing.assert_array_equal(case.run(activation=activation), want[activation])
+
+    def test_sums_do_not_depend_on_the_image(self, dtype, set_num_threads):
+        """Nor on its strides, on threads, on blocks, or on how padding is met."""
+        for channels, filters in ((16, 1), (33, 2), (40, 3), (70, 5)):
+            kernel = (3, 3, channels, filters)
+            whole = make("conv", (1, 14, 11, channels), kernel, dtype=dtype)
+            want = check(whole)
+            padded = make("conv", (1, 14, 11, channels), kernel, dtype=dtype, padding="same")
+            want_padded = check(padded)
+            for price in (0, np.inf):
+                with scheduled(LOAD=price, CACHE_BYTES=1 << 12, SERIAL_FLOPS=100):
+                    for threads in (1, 3):
+                        set_num_threads(threads)
+                        np.testing.assert_array_equal(padded.run(), want_padded, err_msg=str(padded))
+            np.testing.assert_array_equal(want_padded[:, 1:-1, 1:-1], want, err_msg=str(padded))
+            for order in ("sliced channels", "negative strides"):
+                other = replace(whole, inputs=ORDERS[order](whole.inputs))
+                np.testing.assert_array_equal(other.run(), want, err_msg=str(other))
+            part = replace(whole, inputs=whole.inputs[:, 3:9, 4:])
+            np.testing.assert_array_equal(part.run(), want[:, 3:7, 4:], err_msg=str(part))
+
+    def test_the_second_step_of_a_separable_layer(self, dtype):
+        for channels, filters in ((16, 1), (40, 3), (65, 9)):
+            case = make("separable_conv", (2, 6, 7, channels), (3, 3, channels, 1), (channels, filters), dtype=dtype)
+            between = ops.depthwise_conv(case.inputs, case.kernels[0])
+            want = ops.pointwise_conv(between, case.kernels[1], bias=case.bias)
+            np.testing.assert_array_equal(check(case), want)
 
 
 @pytest.mark.usefixtures("isa")
@@ -447,7 +508,7 @@ def test_planes_and_channels_differ_in_no_bit(op, cache, strides, window, set_nu
             pointwise = [(1, 1, channels * multiplier, 21)] if op == "separable_conv" else []
             options = {"strides": strides, "padding": padding, "data_format": "channels_first"}
             case = make(op, (2, channels, height, width), depthwise, *pointwise, **options)
-            with scheduled(planar_depthwise=lambda *_: False):
+            with scheduled(planar_depthwise=never):
                 want = np.clip(check(case), 0, 6)
             with scheduled(STREAM_BYTES=0, CACHE_BYTES=cache, MOST_PLANE_PIXELS=cache // 64):
                 for threads in (1, 2, 5):

@@ -1,11 +1,11 @@
 # Dense convolution to few filters: vectors of channels, as they lie; each sum is a vector until its end.
 #
-# A layer of conv.pxi, with another tile. Vectors of filters would be empty for the most part, and vectors of pixels have
-# to be made from channels; here a lane adds up the products of every LANES-th channel, and lanes are added last.
+# A layer of conv.pxi, with another tile. Vectors of filters would be mostly empty, and vectors of pixels have to be
+# made from channels; here a lane adds up the products of every LANES-th channel, and lanes are added last.
 # Loop order, outermost first, below a filter block and a part of its pixels:
 #   tile             as many pixels as make, with a block's filters, DOTS sums         (registers)
 #   taps             of a run of channels, vectors; one load a pixel, one a filter, a multiply-add for each sum
-#   ends             LANES sums at a time: their lanes are added to each other, then the bias
+#   ends             LANES sums at a time: the lanes of each, of which the first began with the bias, are added
 #
 # The order of a sum is another one than elsewhere: schedule.dots decides by what does not change between the calls that
 # must agree, channels and filters and the window.
