@@ -361,7 +361,7 @@ def dots(g: Geometry, target: Target) -> bool:
     if g.channels_first or not target.dots or depth < target.lanes:
         return False
     cycles = filters * (taps * -(-depth // target.lanes) + DOT_ENDS / target.dots)
-    return cycles < taps * depth * -(-filters // target.lanes)
+    return cycles <= taps * depth * -(-filters // target.lanes)
 
 
 def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[float, Fields]:
@@ -396,7 +396,7 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
     cycles, vectors = found[leave_out]
     width = vectors * (1 if across else lanes)
     # Whole vectors go to scratch, and their filters from there.
-    stores = g.channels_first or leave_out == 2 or filters < width
+    stores = g.channels_first or leave_out == 2 or (filters < lanes and not across)
     loaded_pixels, split = loaded_block(g, rows, columns)
     fields = _fields(
         {

@@ -19,6 +19,7 @@ cdef struct Taps:
     Py_ssize_t before, between          # bias and weights of taps left out, before the window's first row; after each
     const Py_ssize_t* jumps             # planar: what is more than `between`, for each row; else NULL
     Py_ssize_t pitch                    # of output pixels
+    Py_ssize_t back                     # how far the last vector is moved back to end with the filters
     bint resume                         # sums go on from those in the output
     bint stream                         # results go past the caches
     int activation
@@ -40,6 +41,7 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
     cdef Py_ssize_t window_h = t.window_h, window_w = t.window_w, step_h = t.step_h, step_w = t.step_w, run = t.run
     cdef Py_ssize_t before = t.before, between = t.between, pitch = t.pitch, line = t.line
+    cdef Py_ssize_t last = (NV - 1) * LANES - t.back
     cdef Py_ssize_t next_row = step_h - (window_w - 1) * step_w
     cdef bint resume = t.resume, planar = t.jumps != NULL, stream = t.stream
     cdef int activation = t.activation
@@ -56,7 +58,7 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
             for i in range(MR):
                 at = places[i] * pitch
                 for j in range(NV):
-                    acc[i][j] = vload(y + at + j * LANES)
+                    acc[i][j] = vload(y + at + (j * LANES if j < NV - 1 else last))
         else:                      # the bias lies before what is a pixel to the tile, a filter's weights
             for i in range(MR):
                 xv = vset(x[offsets[i] - 1])
@@ -132,7 +134,7 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
             for i in range(MR):
                 at = places[i] * pitch
                 for j in range(NV):
-                    vstore(y + at + j * LANES, acc[i][j])
+                    vstore(y + at + (j * LANES if j < NV - 1 else last), acc[i][j])
         offsets += MR
         places += MR
 
@@ -207,7 +209,8 @@ cdef inline Py_ssize_t vector_filters(const Conv* c) noexcept nogil:
 
 cdef inline Py_ssize_t block_filters(const Conv* c, Py_ssize_t b, Py_ssize_t* width) noexcept nogil:
     """First filter (of its group) and vectors of block b. The last block is moved back to end with the filters where
-    there are enough of them: its vectors are then full, and filters that it shares are computed twice, equally."""
+    there are enough of them, else its last vector is: vectors are then full, and filters that two of them share are
+    computed twice, equally."""
     cdef Py_ssize_t filters = c.filters // c.groups, each = vector_filters(c), first = b * c.vectors * each
     width[0] = min(c.vectors, (filters - first + each - 1) // each)
     return max(0, min(first, filters - width[0] * each))
@@ -233,21 +236,23 @@ cdef void pack_conv(const Conv* c, const void* kernel, const void* bias, void* p
     cdef const REAL* src = <const REAL*>kernel
     cdef const REAL* b = <const REAL*>bias
     cdef REAL* dst = <REAL*>packed
-    cdef Py_ssize_t K = reduction(c), filters = c.filters // c.groups, g, block, k, j, first, width, lanes
+    cdef Py_ssize_t K = reduction(c), filters = c.filters // c.groups, g, block, k, j, first, width, lanes, last, at
     for g in range(c.groups):
         for block in range(c.blocks):
             first = block_filters(c, block, &width)
             lanes = min(width * LANES, filters - first)
             first += g * filters
-            width = width * LANES
-            for j in range(width):
-                dst[j] = b[first + j] if b != NULL and j < lanes else 0
-            for k in range(K):
-                dst += width
-                memcpy(dst, src + k * c.filters + first, lanes * sizeof(REAL))
-                for j in range(lanes, width):
-                    dst[j] = 0
-            dst += width
+            last = max(0, lanes - LANES)                 # where the last vector begins
+            memset(dst, 0, (K + 1) * width * LANES * sizeof(REAL))
+            lanes = min(lanes, LANES)
+            for k in range(K + 1):
+                for j in range(width):
+                    at = first + min(j * LANES, last)
+                    if k:
+                        memcpy(dst, src + (k - 1) * c.filters + at, lanes * sizeof(REAL))
+                    elif b != NULL:
+                        memcpy(dst, b + at, lanes * sizeof(REAL))
+                    dst += LANES
 
 cdef struct Part:
     # Pixels that are tiled together, and the taps [h0, h1) x [w0, w1) of their windows that they meet the input with.
@@ -414,9 +419,10 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
         stored = min(width * vector_filters(c), filters - first)
         f = g * filters + first
         # Sums of some taps stay out of y: the filters that two blocks share may be those of two threads.
-        direct = c.yf == 1 and stored == width * vector_filters(c) and c.leave_out < 2
+        direct = c.yf == 1 and stored >= vector_filters(c) and c.leave_out < 2
         dst = y + p0 * c.yp + f if direct else out
         t.pitch = c.yp if direct else width * LANES
+        t.back = width * vector_filters(c) - stored if stored >= vector_filters(c) else 0
         t.stream = direct and c.stream
         src = x + (first if c.spread else g * (c.channels // c.groups))
         at = 0

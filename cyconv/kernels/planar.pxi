@@ -153,7 +153,7 @@ cdef void multiply_planes(const Conv* c, const REAL* x, Py_ssize_t p0, Py_ssize_
         columns = end = end - first
         first = 0
     p.jumps = <Py_ssize_t*>scratch
-    t.before = t.between = 0
+    t.before = t.between = t.back = 0
     t.jumps = p.jumps
     t.window_w = 1
     t.pitch = c.yf
