@@ -41,7 +41,7 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
     cdef Py_ssize_t window_h = t.window_h, window_w = t.window_w, step_h = t.step_h, step_w = t.step_w, run = t.run
     cdef Py_ssize_t before = t.before, between = t.between, pitch = t.pitch, line = t.line
-    cdef Py_ssize_t last = (NV - 1) * LANES - t.back
+    cdef Py_ssize_t last = (NV - 1) * LANES - t.back if NV > 1 else 0
     cdef Py_ssize_t next_row = step_h - (window_w - 1) * step_w
     cdef bint resume = t.resume, planar = t.jumps != NULL, stream = t.stream
     cdef int activation = t.activation

@@ -104,25 +104,31 @@ cdef bint finite(const void* elements, Py_ssize_t count) noexcept nogil:
         total += a[k] * 0
     return total == 0
 
-cdef inline void copy_ends(int N, const REAL* src, Py_ssize_t count, REAL* dst) noexcept nogil:
+cdef inline void copy_ends(int N, const REAL* src, Py_ssize_t pitch, Py_ssize_t rows, Py_ssize_t count, REAL* dst,
+                           Py_ssize_t dst_pitch) noexcept nogil:
     """The first N and the last N of `count` elements: all of them, if N is at least half of them."""
-    memcpy(dst, src, N * sizeof(REAL))
-    memcpy(dst + count - N, src + count - N, N * sizeof(REAL))
+    cdef Py_ssize_t r
+    for r in range(rows):
+        memcpy(dst, src, N * sizeof(REAL))
+        memcpy(dst + count - N, src + count - N, N * sizeof(REAL))
+        src += pitch
+        dst += dst_pitch
 
 cdef void copy(const REAL* src, Py_ssize_t pitch, Py_ssize_t rows, Py_ssize_t count, REAL* dst,
                Py_ssize_t dst_pitch) noexcept nogil:
     """The first `count` elements of each row."""
     cdef Py_ssize_t r, k
+    if count < LANES:
+        if count >= 8: copy_ends(8, src, pitch, rows, count, dst, dst_pitch)
+        elif count >= 4: copy_ends(4, src, pitch, rows, count, dst, dst_pitch)
+        elif count >= 2: copy_ends(2, src, pitch, rows, count, dst, dst_pitch)
+        else: copy_ends(1, src, pitch, rows, count, dst, dst_pitch)
+        return
     for r in range(rows):
-        if count >= LANES:
-            k = 0
-            while k < count:
-                vstore(dst + min(k, count - LANES), vload(src + min(k, count - LANES)))
-                k += LANES
-        elif count >= 8: copy_ends(8, src, count, dst)
-        elif count >= 4: copy_ends(4, src, count, dst)
-        elif count >= 2: copy_ends(2, src, count, dst)
-        else: dst[0] = src[0]
+        k = 0
+        while k < count:
+            vstore(dst + min(k, count - LANES), vload(src + min(k, count - LANES)))
+            k += LANES
         src += pitch
         dst += dst_pitch
 
