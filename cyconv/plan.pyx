@@ -197,43 +197,18 @@ cdef class Plan:
         c.slope = slope
 
     cdef _fill(self, Conv* c, g, bint depthwise, dict fields):
-        cdef Py_ssize_t pixels
-        c.batch = g.batch
-        c.height, c.width = g.size
-        c.channels = g.channels
-        c.out_height, c.out_width = g.output_size
-        c.filters = g.filters
-        c.window_h, c.window_w = g.window
-        c.stride_h, c.stride_w = g.strides
-        c.dilation_h, c.dilation_w = g.dilation_rate
-        (c.top, _), (c.left, _) = g.pads
-        c.multiplier = g.filters // g.channels if depthwise else 1
-        c.planar = fields["planar"]
-        c.direct = fields["direct"]
-        c.dots = fields["dots"]
-        c.vectors = fields["vectors"]
-        c.blocks = fields["blocks"]
-        c.block_filters = fields["block_filters"]
-        c.spread = fields["spread"]
-        c.leave_out = fields["leave_out"]
-        c.phases = fields["phases"]
-        c.block_pixels = fields["block_pixels"]
-        c.block_shape = fields["block_shape"]
-        c.split_rows = fields["split_rows"]
-        c.split_columns = fields["split_columns"]
-        c.load = fields["load"]
-        c.loaded_channels = fields["loaded_channels"]
-        c.fetch_ahead = fields["fetch_ahead"]
-        c.stream = fields["stream"]
-        c.unit = fields["unit"]
-        c.load_bytes = fields["load_bytes"]
-        c.tile_bytes = fields["tile_bytes"]
-        c.scratch_bytes = fields["scratch_bytes"]
-        c.groups = 1 if depthwise or c.spread else g.groups
-        pixels = c.out_height * c.out_width
-        c.yn = pixels * g.filters
-        c.yp, c.yf = (1, pixels) if g.channels_first else (g.filters, 1)
-        c.pixel_parts = c.filter_parts = 1
+        pixels = g.output_size[0] * g.output_size[1]
+        yp, yf = (1, pixels) if g.channels_first else (g.filters, 1)
+        c[0] = dict(
+            fields,
+            batch=g.batch, height=g.size[0], width=g.size[1], channels=g.channels,
+            out_height=g.output_size[0], out_width=g.output_size[1], filters=g.filters,
+            groups=1 if depthwise or fields["spread"] else g.groups,
+            window_h=g.window[0], window_w=g.window[1], stride_h=g.strides[0], stride_w=g.strides[1],
+            dilation_h=g.dilation_rate[0], dilation_w=g.dilation_rate[1], top=g.pads[0][0], left=g.pads[1][0],
+            multiplier=g.filters // g.channels if depthwise else 1,
+            xn=0, xh=0, xw=0, xc=0, yn=pixels * g.filters, yp=yp, yf=yf,       # x: of each call
+            pixel_parts=1, filter_parts=1, activation=0, slope=0.0, flush=0)
 
     cdef _target(self):
         return schedule.Target(self._kernels.lanes, self._kernels.real_bytes,

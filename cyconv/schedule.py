@@ -50,7 +50,7 @@ ELEMENT = 1.5  # of an element by itself that planes and pixels exchange
 WAYS = _cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the first-level cache holds
 WAY_BYTES = 4096  # addresses this far apart share a set
 NEAR_LINES = 256  # half of that cache
-TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
+LOADED_BYTES = 512  # of a pixel, that a depthwise layer loads together
 
 
 Fields: TypeAlias = dict[str, int]
@@ -313,11 +313,11 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
 
 
 def collides(channels: int, itemsize: int) -> bool:
-    """Return whether the pixels under a depthwise tile share so few cache sets that they evict each other.
+    """Return whether all pixels share one set of the first-level cache: those under a tile evict each other.
 
-    Loaded to scratch, one cache line further apart, they do not.
+    Loaded to scratch, a few channels at a time, they do not. Where they share two sets, loading costs more.
     """
-    return WAY_BYTES // gcd(channels * itemsize, WAY_BYTES) * WAYS < TILE_LINES
+    return channels * itemsize % WAY_BYTES == 0
 
 
 def most_rows(g: Geometry, fits: Callable[[int, int], bool]) -> int:
@@ -424,51 +424,70 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
     return groups * cycles, fields
 
 
-def depthwise_blocking(g: Geometry, target: Target, planar: bool, fused: bool = False) -> Fields:
+def equal_blocks(
+    g: Geometry, together: int, most: int, least: int, fits: Callable[[int, int], bool]
+) -> tuple[int, int, bool]:
+    """Return (rows, columns, whether they are pieces of a row) of a depthwise block; tiles take so many rows."""
+    rows = most_rows(g, fits)
+    if not rows:
+        return 1, equal_columns(g, most, least, fits), True
+    if together < rows < g.output_size[0]:
+        rows -= rows % together
+    return rows, g.output_size[1], False
+
+
+def planar_depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
+    """Return the schedule fields of a depthwise layer of planes; `fused`: of the first step of a separable one."""
+    (kh, kw), (sh, sw), (out_h, out_w) = g.window, g.strides, g.output_size
+    lanes, itemsize = target.lanes, target.itemsize
+    kept = 2 * g.filters if fused else 0  # of a pixel, in the cache for the second step
+
+    def load(rows: int, columns: int) -> int:
+        """Return elements of two planes, by phases of whole vectors."""
+        width = (columns + (kw - 1) // sw + 2 * lanes - 2) // lanes * lanes
+        return 2 * loaded(rows, kh, sh, 1)[0] * sw * width
+
+    def fits(rows: int, columns: int) -> bool:
+        elements = max(load(rows, columns), rows * columns * kept)
+        return elements * itemsize <= CACHE_BYTES // 2 and rows * columns <= MOST_PLANE_PIXELS
+
+    rows, columns, pieces = equal_blocks(g, 4, MOST_PLANE_PIXELS, 4 * lanes, fits)
+    return _fields(
+        {"load_bytes": load(rows, columns) * itemsize, "tile_bytes": 0, "out_bytes": 0},
+        planar=True,
+        vectors=1,
+        blocks=g.filters,
+        block_pixels=rows * columns,
+        block_shape=not pieces,
+        load=sw > 1,
+        stream=not pieces and out_w % lanes == 0 and not fused and streams(g, target),
+        unit=out_w if out_h > 1 else lanes,  # a block is at least a vector
+    )
+
+
+def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     """Return the schedule fields of a depthwise layer; `fused`: of the first step of a separable one."""
     out_h, out_w = g.output_size
     lanes, itemsize = target.lanes, target.itemsize
     # Fewer filters than lanes: a row of outputs is one run of elements, in `phases` patterns of weights.
-    phases = g.filters // gcd(g.filters, lanes) if g.filters < lanes and not planar else 0
-    collide = collides(g.filters, itemsize)
-    channels = 1 if planar else g.filters if phases else max(g.filters, lanes)
-    if collide and not planar and not phases:
-        channels += LINE_BYTES // itemsize
-    kept = 2 * g.filters if planar and fused else 0  # of a pixel, in the cache for the second step
+    phases = g.filters // gcd(g.filters, lanes) if g.filters < lanes else 0
+    stores = g.filters < lanes or (g.channels_first and not fused)
+    stored = g.filters * g.strides[1] if phases else g.filters
+    kept = stored if stores or fused else 0  # of a pixel, in the cache until all of it is there
+    grouped = not phases and g.filters == g.channels  # a few vectors of channels are loaded together
+    channels = min(LOADED_BYTES // itemsize, -(-g.filters // lanes) * lanes) if grouped else g.filters
 
     def load(rows: int, columns: int) -> tuple[int, dict[str, bool]]:
-        if not planar:  # runs of a row go on between the pixels that a stride takes
-            return loaded_block(g, rows, columns, not phases or g.strides[1] == 1)
-        (kh, kw), (sh, sw) = g.window, g.strides
-        # By phases of whole vectors.
-        width = (columns + (kw - 1) // sw + 2 * lanes - 2) // lanes * lanes
-        return 2 * loaded(rows, kh, sh, 1)[0] * sw * width, {}
+        # Runs of a row go on between the pixels that a stride takes.
+        return loaded_block(g, rows, columns, not phases or g.strides[1] == 1)
 
     def fits(rows: int, columns: int) -> bool:
         elements = max(load(rows, columns)[0] * channels, rows * columns * kept)
-        most = MOST_PLANE_PIXELS if planar else MOST_BLOCK_PIXELS
-        return elements * itemsize <= CACHE_BYTES // 2 and rows * columns <= most
+        return elements * itemsize <= CACHE_BYTES // 2 and rows * columns <= MOST_BLOCK_PIXELS
 
-    together = 4 if planar else 2  # rows of a tile
-    rows, columns = most_rows(g, fits), out_w
-    pieces = not rows
-    if pieces:
-        most, least = (MOST_PLANE_PIXELS, 4 * lanes) if planar else (MOST_BLOCK_PIXELS, 24)
-        rows, columns = 1, equal_columns(g, most, least, fits)
-    elif together < rows < out_h:
-        rows -= rows % together
+    rows, columns, pieces = equal_blocks(g, 2, MOST_BLOCK_PIXELS, 24, fits)
     pixels = rows * columns
     loaded_pixels, split = load(rows, columns)
-    stores = not planar and (g.filters < lanes or (g.channels_first and not fused))
-    stored = g.filters * g.strides[1] if phases else max(g.filters, lanes)
-    if planar:
-        loads = g.strides[1] > 1
-        unit = out_w if out_h > 1 else lanes  # a block is at least a vector
-        whole = not pieces and out_w % lanes == 0
-    else:
-        loads = (g.channels_first and g.channels > 1) or g.filters != g.channels or g.filters < lanes or collide
-        unit = 2 * out_w if out_h >= LEAST_ROWS else 1
-        whole = g.filters % lanes == 0 and not g.channels_first
     return _fields(
         {
             # The last vectors reach beyond the row.
@@ -476,16 +495,15 @@ def depthwise_blocking(g: Geometry, target: Target, planar: bool, fused: bool = 
             "tile_bytes": 0,
             "out_bytes": (pixels * stored + phases * lanes) * itemsize if stores else 0,
         },
-        planar=planar,
         vectors=1,
         phases=phases,
-        blocks=g.filters if planar else -(-g.filters // lanes),
+        blocks=-(-g.filters // lanes),
         block_pixels=pixels,
         block_shape=not pieces,
-        load=loads,
+        load=(g.channels_first and g.channels > 1) or not grouped or collides(g.filters, itemsize),
         fetch_ahead=itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES,
-        stream=whole and not fused and streams(g, target),
-        unit=unit,
+        stream=g.filters % lanes == 0 and not g.channels_first and not fused and streams(g, target),
+        unit=2 * out_w if out_h >= LEAST_ROWS else 1,
         loaded_channels=channels,
         **split,
     )
@@ -497,7 +515,8 @@ def single(g: Geometry, target: Target) -> tuple[bool, Fields]:
     A layer whose groups have one channel is a depthwise one, and the other way round.
     """
     if g.groups == g.channels and not one_channel_groups(g, target.lanes):
-        return True, depthwise_blocking(g, target, planar_depthwise(g, target.lanes))
+        choose = planar_depthwise_blocking if planar_depthwise(g, target.lanes) else depthwise_blocking
+        return True, choose(g, target, False)
     cycles, fields = dense_blocking(g, target)
     if not fields["dots"]:
         price, planar = planar_blocking(g, target)
@@ -518,7 +537,7 @@ def separable(first: Geometry, second: Geometry, target: Target) -> tuple[Fields
         planar = price < math.inf
     if not planar:
         _, fields = dense_blocking(second, target, fused=True)
-    depthwise = depthwise_blocking(first, target, planar, fused=True)
+    depthwise = (planar_depthwise_blocking if planar else depthwise_blocking)(first, target, True)
     pixels = plane = depthwise["block_pixels"]
     line = LINE_BYTES // itemsize
     if planar:

@@ -290,50 +290,62 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
     cdef Conv part
     cdef const REAL* src = x
     cdef REAL* out = y
-    cdef Py_ssize_t p = p0, row, column, end, ih, b, apart, q
-    cdef Py_ssize_t c0 = max(0, min(b0 * LANES, c.filters - LANES))
-    cdef int kc, rows
-    cdef bint inside, whole, paired, direct = c.yf == 1 and c.filters >= LANES
+    cdef Py_ssize_t b = b0, end = b1, c0, group = c.loaded_channels // LANES
+    cdef bint direct = c.yf == 1 and c.filters >= LANES
     if c.phases:
         depthwise_run(c, x, weights, y, scratch, p0, p1)
         return
-    v = c[0]
-    if c.load and c.multiplier == 1:       # only the channels of these vectors
-        part = v
-        part.channels = min(b1 * LANES, c.channels) - c0
-        src = view(&part, &v, x + c0 * c.xc, p0, p1, <REAL*>scratch) - c0
-    elif c.load:
-        src = view(c, &v, x, p0, p1, <REAL*>scratch)
     if not direct:             # whole vectors to scratch, then where they belong
-        v.stream = False
-        v.yp = max(c.filters, LANES)
-        out = <REAL*>(scratch + c.load_bytes) - p0 * v.yp
-        v.filters = v.yp
-    apart = v.dilation_w if v.stride_w == 1 and v.dilation_w * 4 <= min(v.out_width, p1 - p0) else 1
-    part = v
+        out = <REAL*>(scratch + c.load_bytes) - p0 * max(c.filters, LANES)
+    while b < b1:
+        v = c[0]
+        if c.load and c.multiplier == 1:       # so many channels at a time that they stay in the first-level cache
+            end = min(b + group, b1)
+            c0 = max(0, min(b * LANES, c.filters - LANES))
+            part = v
+            part.channels = min(end * LANES, c.channels) - c0
+            src = view(&part, &v, x + c0 * c.xc, p0, p1, <REAL*>scratch) - c0
+        elif c.load:
+            src = view(c, &v, x, p0, p1, <REAL*>scratch)
+        if not direct:
+            v.stream = False
+            v.yp = v.filters = max(c.filters, LANES)
+        depthwise_vectors(&v, src, weights, out, p0, p1, b, end)
+        b = end
+    if not direct:
+        c0 = max(0, min(b0 * LANES, c.filters - LANES))
+        scatter(c, out + p0 * v.yp + c0, v.yp, p0, p1 - p0, c0, min(b1 * LANES, c.filters) - c0, y)
+
+cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, REAL* y, Py_ssize_t p0, Py_ssize_t p1,
+                            Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
+    """Output pixels [p0, p1) of one image, channel vectors [b0, b1)."""
+    cdef Conv part
+    cdef Py_ssize_t p = p0, row, column, end, ih, b, apart, q
+    cdef int kc, rows
+    cdef bint inside, whole, paired
+    apart = c.dilation_w if c.stride_w == 1 and c.dilation_w * 4 <= min(c.out_width, p1 - p0) else 1
+    part = c[0]
     if apart > 1:                          # of so many columns each one meets the input as if it were not dilated
         part.dilation_w = 1
         part.xw *= apart
         part.yp *= apart
     kc = chunk(&part, &whole)
-    paired = whole and v.stride_h == v.stride_w and v.dilation_h == 1 and apart == 1
+    paired = whole and c.stride_h == c.stride_w and c.dilation_h == 1 and apart == 1
     while p < p1:
-        row = p // v.out_width
-        column = p - row * v.out_width
-        end = min(v.out_width, column + p1 - p)
+        row = p // c.out_width
+        column = p - row * c.out_width
+        end = min(c.out_width, column + p1 - p)
         # Two rows where both are whole: they share inputs and weights.
-        rows = 2 if paired and column == 0 and p + 2 * v.out_width <= p1 else 1
-        ih = row * v.stride_h - v.top
-        inside = ih >= 0 and ih + (rows - 1) * v.stride_h + (v.window_h - 1) * v.dilation_h < v.height
+        rows = 2 if paired and column == 0 and p + 2 * c.out_width <= p1 else 1
+        ih = row * c.stride_h - c.top
+        inside = ih >= 0 and ih + (rows - 1) * c.stride_h + (c.window_h - 1) * c.dilation_h < c.height
         b = b0
         while b < b1:
             for q in range(apart):
-                depthwise_row(&v, &part, kc, whole, rows, inside, src, weights, out + (p - column) * v.yp, ih,
+                depthwise_row(c, &part, kc, whole, rows, inside, x, weights, y + (p - column) * c.yp, ih,
                               column + q, end, apart, b, min(b + GROUP, b1))
             b += GROUP
-        p += end - column + (rows - 1) * v.out_width
-    if not direct:
-        scatter(c, out + p0 * v.yp + c0, v.yp, p0, p1 - p0, c0, min(b1 * LANES, c.filters) - c0, y)
+        p += end - column + (rows - 1) * c.out_width
 
 cdef void run_depthwise(const Conv* c, const Conv* _, const void* x, const void* weights, const void* second_weights,
                         void* y, char* scratch, int threads) noexcept nogil:
