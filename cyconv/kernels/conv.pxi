@@ -87,8 +87,8 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
                 vprefetch(w + PREFETCH)
                 if NV * LANES * sizeof(REAL) > 64:
                     vprefetch(w + PREFETCH + 64 // sizeof(REAL))
-                for j in range(NV):
-                    wv[j] = vload(w + j * LANES)
+                for j in range(NV):                     # two or three uses: GCC would load again for each
+                    wv[j] = vfetch(w + j * LANES) if 1 < MR < 4 else vload(w + j * LANES)
                 for i in range(MR):
                     xv = vset(r[i][k])
                     for j in range(NV):
