@@ -13,6 +13,25 @@
 # Two rows share weights and all but the outer rows of inputs: of a 3 x 3 window at stride 1, 33 loads for 72
 # multiply-adds.
 
+cdef inline void depthwise_chunk(int KC, int MR, bint CHECK, const REAL* x, Py_ssize_t xw, const REAL* w,
+                                 Py_ssize_t column, size_t inside, vec* acc) noexcept nogil:
+    """KC taps of a window row, at stride and dilation 1: their weights, and one input at a time, in registers."""
+    cdef vec[8] wv
+    cdef vec xv
+    cdef const REAL* p[5]
+    cdef int i, k, q
+    for k in range(KC):
+        wv[k] = vfetch(w + k * LANES)
+    for q in range((MR + KC + 1) // 3):
+        p[q] = x + 3 * q * xw
+    for q in range(MR + KC - 1):
+        xv = vset(0)
+        if not CHECK or <size_t>(column + q) < inside:
+            xv = vfetch(p[q // 3] + (q % 3) * xw)
+        for i in range(MR):
+            if q - i >= 0 and q - i < KC:
+                acc[i] += xv * wv[q - i]
+
 cdef inline void depthwise_tile(int R, int MR, int KC, bint WHOLE, int S, bint CHECK, const REAL* x, Py_ssize_t xw,
                                 Py_ssize_t row_step, const REAL* w, REAL* y, Py_ssize_t yp, Py_ssize_t yh,
                                 Py_ssize_t window_h, Py_ssize_t window_w, Py_ssize_t stride, Py_ssize_t dilation,
@@ -26,7 +45,7 @@ cdef inline void depthwise_tile(int R, int MR, int KC, bint WHOLE, int S, bint C
     cdef vec xv
     cdef const REAL* p[8]
     cdef size_t inside = width
-    cdef Py_ssize_t kh, kw, at
+    cdef Py_ssize_t kh, kw, at, long_chunks = window_w - (window_w + KC - 1) // KC * (KC - 1)
     cdef int i, k, q, r, h
     xv = vload(w)
     for r in range(R):
@@ -63,22 +82,14 @@ cdef inline void depthwise_tile(int R, int MR, int KC, bint WHOLE, int S, bint C
                 inside = width if <size_t>(row + kh * dilation_h) < <size_t>height else 0
             kw = 0
             if KC > 1:
-                for q in range(((MR - 1) * S + KC + 2) // 3):
-                    p[q] = x + 3 * q * xw
-                while kw + KC <= window_w:
-                    for k in range(KC):
-                        wv[0][k] = vfetch(w + k * LANES)
-                    for q in range((MR - 1) * S + KC):
-                        xv = vset(0)
-                        if not CHECK or <size_t>(column + kw + q) < inside:
-                            xv = vfetch(p[q // 3] + (q % 3) * xw)
-                        for i in range(MR):
-                            if q - i * S >= 0 and q - i * S < KC:
-                                acc[0][i] += xv * wv[0][q - i * S]
-                    for q in range(((MR - 1) * S + KC + 2) // 3):
-                        p[q] += KC * xw
+                while kw < long_chunks * KC:
+                    depthwise_chunk(KC, MR, CHECK, x + kw * xw, xw, w, column + kw, inside, acc[0])
                     w += KC * LANES
                     kw += KC
+                while kw < window_w:
+                    depthwise_chunk(KC - 1, MR, CHECK, x + kw * xw, xw, w, column + kw, inside, acc[0])
+                    w += (KC - 1) * LANES
+                    kw += KC - 1
             while kw < window_w:
                 at = kw * dilation
                 if not CHECK or column + at >= 0 and column + at + (MR - 1) * stride < <Py_ssize_t>inside:
@@ -176,12 +187,18 @@ cdef inline void depthwise_rows(int KC, int S, int rows, bint check, int mr, con
 cdef void run_depthwise_tiles(int kc, bint whole, int rows, bint check, int mr, const Conv* v, const REAL* x,
                               const REAL* w, REAL* y, Py_ssize_t row, Py_ssize_t column, Py_ssize_t b0,
                               Py_ssize_t b1) noexcept nogil:
-    """The menu: windows of 3 x 3 and 5 x 5 at strides 1 and 2, of 7 x 7 at stride 1, one row or two; chunks of 3 or 4
-    taps at stride 1; single taps for the rest."""
+    """The menu: windows of 3 x 3 and 5 x 5 at strides 1 and 2, of 7 x 7 at stride 1, one row or two; chunks of 2 to
+    MOST_TAPS taps at stride 1; single taps for the rest."""
     cdef int s = <int>v.stride_w
     if not whole:
-        if kc == 4: depthwise_checked(1, 4, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
+        if kc == 2: depthwise_checked(1, 2, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
         elif kc == 3: depthwise_checked(1, 3, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
+        elif kc == 4: depthwise_checked(1, 4, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
+        elif kc > 4 and REGISTERS == 32:
+            if kc == 5: depthwise_checked(1, 5, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
+            elif kc == 6: depthwise_checked(1, 6, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
+            elif kc == 7: depthwise_checked(1, 7, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
+            elif kc == 8: depthwise_checked(1, 8, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
         else: depthwise_checked(1, 1, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
     elif kc == 3 and s == 1: depthwise_rows(3, 1, rows, check, mr, v, x, w, y, row, column, b0, b1)
     elif kc == 3: depthwise_rows(3, 2, rows, check, mr, v, x, w, y, row, column, b0, b1)
@@ -190,16 +207,16 @@ cdef void run_depthwise_tiles(int kc, bint whole, int rows, bint check, int mr, 
     else: depthwise_rows(7, 1, rows, check, mr, v, x, w, y, row, column, b0, b1)
 
 cdef inline int chunk(const Conv* v, bint* whole) noexcept nogil:
-    """Taps of a window row whose weights are held in registers together; whether that is all of the window."""
+    """Most taps of a window row whose weights are held in registers together; whether that is all of the window."""
     cdef Py_ssize_t k = v.window_w
     whole[0] = v.dilation_w == 1 and k == v.window_h and (
         v.stride_w <= 2 and (k == 3 or k == 5) or v.stride_w == 1 and k == 7)
     if whole[0]:
         return <int>k
-    if v.dilation_w > 1 or v.stride_w > 1 or k < 3:
+    if v.dilation_w > 1 or v.stride_w > 1:
         return 1
-    # Fewer loads, of a row of 8 pixels: 8 + KC - 1 inputs and KC weights a chunk, 8 and 1 a single tap.
-    return 3 if 13 * (k // 3) + 9 * (k % 3) <= 15 * (k // 4) + 9 * (k % 4) else 4
+    k = (v.window_w + MOST_TAPS - 1) // MOST_TAPS        # chunks: of equal size, or one tap less
+    return <int>((v.window_w + k - 1) // k)
 
 cdef void pack_depthwise(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
     """packed[block or phase][1 + taps][lanes] <- bias, then kernel (taps, filters); zeros beyond the filters. Phases

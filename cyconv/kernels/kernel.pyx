@@ -15,7 +15,7 @@ from cyconv.kernels.contract cimport Conv, Kernels
 cdef extern from "simd.h" nogil:
     ctypedef float REAL
     ctypedef float vec
-    const int LANES, REGISTERS, SPREADS, DOTS
+    const int LANES, REGISTERS, SPREADS, DOTS, MOST_TAPS
     vec vload(const REAL*) noexcept
     vec vfetch(const REAL*) noexcept
     void vstore(REAL*, vec) noexcept

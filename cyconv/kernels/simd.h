@@ -32,6 +32,8 @@
 /* Sums of a tile whose vectors are of channels: those of a square of pixels and filters, with a vector of each filter
    and one more beside them, fit the registers. */
 #define DOTS (REGISTERS == 32 ? 16 : 10)
+/* Depthwise taps whose weights fit the registers beside 8 sums and an input. */
+#define MOST_TAPS (REGISTERS == 32 ? 8 : 4)
 
 #if defined(__GNUC__)
 #define CYCONV_INLINE static inline __attribute__((always_inline))
