@@ -1,6 +1,6 @@
 """How a convolution is cut up: register tile, blocks that fit the caches, tasks. The one place that chooses.
 
-A choice changes how long a result takes, never a bit of it.
+A choice changes how long a result takes, never a bit of it; `dots` is the exception, and decides by the layer alone.
 """
 
 from __future__ import annotations
