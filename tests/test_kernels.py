@@ -460,6 +460,35 @@ class TestVectorsOfChannels:
 
 
 @pytest.mark.usefixtures("isa")
+@dtypes
+def test_depthwise_windows_of_one_row(dtype):
+    """Chunks of every size, and of two."""
+    for window in range(1, 34):
+        for width in (5, 21):
+            check(make("depthwise_conv", (1, width, 20), (window, 20, 1), dtype=dtype, padding="same"))
+
+
+@pytest.mark.usefixtures("isa")
+@dtypes
+@pytest.mark.parametrize("multiplier", [1, 2])
+def test_depthwise_loads_channels_in_parts(dtype, multiplier, set_num_threads):
+    """In other layouts, where pixels are 4 KiB apart, and where a multiplier repeats them; threads share channels."""
+    for channels in (17, 130, 300, 1024):
+        case = make("depthwise_conv", (1, 5, 6, channels), (3, 3, channels, multiplier), dtype=dtype, padding="same")
+        with scheduled(collides=never):
+            want = check(case)
+        first = replace(case, inputs=np.moveaxis(case.inputs, -1, 1).copy(), options={"padding": "same"})
+        first.options["data_format"] = "channels_first"
+        strided = replace(case, inputs=ORDERS["sliced channels"](case.inputs))
+        with scheduled(SERIAL_FLOPS=100):
+            for threads in (1, 5):
+                set_num_threads(threads)
+                np.testing.assert_array_equal(case.run(), want, err_msg=str(case))
+                np.testing.assert_array_equal(strided.run(), want, err_msg=str(strided))
+                np.testing.assert_array_equal(np.moveaxis(first.run(), 1, -1), want, err_msg=str(first))
+
+
+@pytest.mark.usefixtures("isa")
 @given(case=cases(batches=(1, 2)), offset=st.sampled_from([0, 16, 64]))
 def test_results_that_go_past_the_caches(case, offset):
     """Large ones do, here all; those that do not start on a cache line do not."""

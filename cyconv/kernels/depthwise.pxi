@@ -38,8 +38,9 @@ cdef inline void depthwise_tile(int R, int MR, int KC, bint WHOLE, int S, bint C
                                 Py_ssize_t row, Py_ssize_t dilation_h, Py_ssize_t height, Py_ssize_t column,
                                 size_t width, int activation, REAL slope, bint stream) noexcept nogil:
     """R rows x MR pixels of one channel vector. `x`: under the first pixel's first tap, which is at (row, column) of
-    the input. WHOLE: the window is KC x KC. S: the stride where chunks are used (at dilation 1), both ways where R is
-    2. CHECK: rows and columns may lie outside the input, where there are zeros."""
+    the input. WHOLE: the window is KC x KC, at dilation 1 and stride S, both ways where R is 2; else a row of the
+    window is cut into chunks of KC and KC - 1 taps, at dilation and stride 1, unless KC is 1. CHECK: rows and columns
+    may lie outside the input, where there are zeros."""
     cdef vec acc[2][8]
     cdef vec wv[3][7]
     cdef vec xv
@@ -316,7 +317,7 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
         out = <REAL*>(scratch + c.load_bytes) - p0 * max(c.filters, LANES)
     while b < b1:
         v = c[0]
-        if c.load and c.multiplier == 1:       # so many channels at a time that they stay in the first-level cache
+        if c.load and c.multiplier == 1:       # a few channels at a time, which a tile still finds in a near cache
             end = min(b + group, b1)
             c0 = max(0, min(b * LANES, c.filters - LANES))
             part = v
