@@ -199,6 +199,53 @@ def planar_depthwise(g: Geometry, lanes: int) -> bool:
     return g.channels < lanes or kh <= min(5, g.output_size[0])
 
 
+class PlaneBlock(NamedTuple):
+    """What a dense layer loads of its planes at a time, and how they then lie."""
+
+    rows: int  # of output
+    columns: int
+    pieces: bool  # of rows, else whole rows
+    split_rows: bool  # loaded tap by tap, else by the phases of the stride
+    split_columns: bool
+    pitch: int  # from one loaded row to the next
+    gapless: bool  # without columns between rows that only the window needs: vectors of pixels go on in the next row
+    elements: int  # loaded, without what lies between planes
+    load_bytes: int
+
+
+def plane_block(g: Geometry, target: Target) -> PlaneBlock | None:
+    """Return the block of a dense layer of planes, None if not even a vector of pixels fits."""
+    lanes, itemsize = target.lanes, target.itemsize
+    (out_h, out_w), (kh, kw), (sh, sw), (dh, dw) = g.output_size, g.window, g.strides, g.dilation_rate
+    depth, line = g.channels // g.groups, LINE_BYTES // itemsize
+
+    def phases(outputs: int, window: int, stride: int, dilation_rate: int) -> tuple[int, int, bool]:
+        """Return (loaded of each, how many, whether they are taps)."""
+        loaded = outputs + (window - 1) * dilation_rate // stride
+        return (outputs, window, True) if window * outputs < stride * loaded else (loaded, stride, False)
+
+    def block(rows: int, columns: int) -> PlaneBlock:
+        (h, phases_h, split_rows), (w, phases_w, split_columns) = phases(rows, kh, sh, dh), phases(columns, kw, sw, dw)
+        planes = phases_h * phases_w * depth
+        load_bytes = (planes * (-(-h * w // line) | 1) * line + lanes) * itemsize
+        return PlaneBlock(
+            rows, columns, columns < out_w, split_rows, split_columns, w, w == columns, planes * h * w, load_bytes
+        )
+
+    def fits(rows: int, columns: int) -> bool:
+        return block(rows, columns).load_bytes <= CACHE_BYTES // 2 and rows * columns <= MOST_PLANAR_PIXELS
+
+    rows = most_rows(g, fits)
+    if rows:
+        rows = -(-out_h // -(-out_h // rows))
+        together = lanes // gcd(lanes, out_w)  # rows that are whole vectors
+        return block(rows - rows % together if rows >= together else rows, out_w)
+    most = min(out_w, MOST_PLANAR_PIXELS)
+    columns = max([n for n in range(lanes, most + 1, lanes) if fits(1, n)], default=min(out_w, lanes))
+    piece = block(1, columns)
+    return piece if piece.load_bytes <= CACHE_BYTES // 2 else None
+
+
 def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[float, Fields]:
     """Return (cycles, schedule fields) of a dense layer whose vectors are of pixels, loading and storing counted.
 
@@ -206,42 +253,12 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
     inputs are those of the first.
     """
     lanes, itemsize = target.lanes, target.itemsize
-    (out_h, out_w), (kh, kw), (sh, sw), (dh, dw) = g.output_size, g.window, g.strides, g.dilation_rate
+    (out_h, out_w), sw = g.output_size, g.strides[1]
     depth, filters, pixels = g.channels // g.groups, g.filters // g.groups, out_h * out_w
-    line = LINE_BYTES // itemsize
-
-    def phases(outputs: int, window: int, stride: int, dilation_rate: int) -> tuple[int, int, bool]:
-        """Return (loaded of each, how many, whether they are taps)."""
-        loaded = outputs + (window - 1) * dilation_rate // stride
-        return (outputs, window, True) if window * outputs < stride * loaded else (loaded, stride, False)
-
-    def loaded(rows: int, columns: int) -> int:
-        """Return elements of a block, without what lies between planes."""
-        (h, phases_h, _), (w, phases_w, _) = phases(rows, kh, sh, dh), phases(columns, kw, sw, dw)
-        return phases_h * phases_w * depth * h * w
-
-    def load_bytes(rows: int, columns: int) -> int:
-        (h, phases_h, _), (w, phases_w, _) = phases(rows, kh, sh, dh), phases(columns, kw, sw, dw)
-        return (phases_h * phases_w * depth * (-(-h * w // line) | 1) * line + lanes) * itemsize
-
-    def fits(rows: int, columns: int) -> bool:
-        return load_bytes(rows, columns) <= CACHE_BYTES // 2 and rows * columns <= MOST_PLANAR_PIXELS
-
-    rows, columns = most_rows(g, fits), out_w
-    if rows:
-        rows = -(-out_h // -(-out_h // rows))
-        together = lanes // gcd(lanes, out_w)  # rows that are whole vectors
-        if rows >= together:
-            rows -= rows % together
-    else:
-        rows, most = 1, min(out_w, MOST_PLANAR_PIXELS)
-        columns = max([n for n in range(lanes, most + 1, lanes) if fits(1, n)], default=min(out_w, lanes))
-        if load_bytes(1, columns) > CACHE_BYTES // 2:
-            return math.inf, {}
-    pieces = columns < out_w
-    _, _, split_rows = phases(rows, kh, sh, dh)
-    pitch, _, split_columns = phases(columns, kw, sw, dw)
-    gapless = phases(out_w, kw, sw, dw)[0] == out_w if not pieces else pitch == columns
+    block = plane_block(g, target)
+    if block is None:
+        return math.inf, {}
+    rows, columns, pieces = block[:3]
     blocks = math.ceil(out_h / rows) * (out_w / columns)
     planes = g.channels_first or g.filters == 1
     part = Part(1, filters, prod(g.window) * depth)
@@ -250,15 +267,16 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
         cycles, vectors = tile_vectors(round(run), [part], target)
         return cycles * runs, vectors
 
-    if gapless or pieces:
+    if block.gapless or pieces:
         cycles, vectors = tile(min(columns * rows, pixels), blocks)
     else:
-        cycles, vectors = tile((rows - 1) * pitch + columns, blocks)
+        cycles, vectors = tile((rows - 1) * block.pitch + columns, blocks)
     scattered = pixels / lanes * filters * COPY if planes else pixels * filters * ELEMENT
     if not planes and filters >= lanes:
         scattered = transposed_cycles(out_h, out_w, filters, lanes)
     # A vector of pixels may span rows.
-    direct = planes and gapless and pixels >= lanes and (out_w >= lanes or rows >= min(out_h, (lanes - 1) // out_w + 2))
+    spans = out_w >= lanes or rows >= min(out_h, (lanes - 1) // out_w + 2)
+    direct = planes and block.gapless and pixels >= lanes and spans
     if planes and not direct and out_w >= lanes:
         by_rows, width = tile(columns, blocks * rows)
         direct = by_rows <= cycles + scattered
@@ -271,28 +289,21 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
     near = lines <= NEAR_LINES and depth <= WAY_BYTES // gcd(prod(g.size) * itemsize, WAY_BYTES) * WAYS
     near = near or depth <= 4 or filters <= target.tile_pixels[vectors]
     in_place = direct and g.strides == (1, 1) and (g.channels_first or g.channels == 1) and near
-    load = not in_place or split_rows or split_columns
+    load = not in_place or block.split_rows or block.split_columns
     if load and not fused:
-        elements = blocks * loaded(rows, columns)
+        elements = blocks * block.elements
         if g.channels_first or g.channels == 1:
             cycles += elements * {1: COPY / lanes, 2: 2 * COPY / lanes}.get(sw, GATHER)
         else:
-            width = phases(columns, kw, sw, dw)[0]
-            cycles += transposed_cycles(elements / depth / width, width, depth, lanes)
+            cycles += transposed_cycles(elements / depth / block.pitch, block.pitch, depth, lanes)
     # Two tiles of filters write long runs of their planes, or, with few runs, many share each one's loads.
     tiles = 2 if rows * columns > 2 * vectors * lanes else 8
     block_filters = min(PLANAR_FILTERS, tiles * target.tile_pixels[vectors])
-    run = -(-((rows - 1) * (columns if gapless else pitch) + columns) // lanes) * lanes
-    if pieces:
-        unit, aligned = lanes, pixels % lanes == 0 and (out_w % lanes == 0 or out_h == 1)
-    elif out_w % lanes == 0:
-        unit, aligned = out_w, True
-    else:
-        aligned = gapless and pixels % lanes == 0 and rows * out_w % lanes == 0
-        unit = out_w * (together if aligned else 1)
+    run = -(-((rows - 1) * block.pitch + columns) // lanes) * lanes
+    unit, aligned = whole_vectors(g, block, lanes)
     fields = _fields(
         {
-            "load_bytes": 0 if fused else load_bytes(rows, columns),
+            "load_bytes": 0 if fused else block.load_bytes,
             "tile_bytes": prod(g.window) * 8,
             "out_bytes": 0 if direct else run * min(block_filters, filters) * itemsize,
         },
@@ -304,12 +315,24 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
         blocks=-(-filters // block_filters),
         block_pixels=rows * columns,
         block_shape=not pieces,
-        split_rows=split_rows,
-        split_columns=split_columns,
+        split_rows=block.split_rows,
+        split_columns=block.split_columns,
         stream=direct and aligned and streams(g, target),
         unit=unit,
     )
     return g.groups * cycles, fields
+
+
+def whole_vectors(g: Geometry, block: PlaneBlock, lanes: int) -> tuple[int, bool]:
+    """Return (pixels that tasks are cut between, whether they and blocks then start on whole vectors)."""
+    out_h, out_w = g.output_size
+    pixels = out_h * out_w
+    if block.pieces:
+        return lanes, pixels % lanes == 0 and (out_w % lanes == 0 or out_h == 1)
+    if out_w % lanes == 0:
+        return out_w, True
+    aligned = block.gapless and pixels % lanes == 0 and block.rows * out_w % lanes == 0
+    return out_w * (lanes // gcd(lanes, out_w) if aligned else 1), aligned
 
 
 def collides(channels: int, itemsize: int) -> bool:

@@ -168,13 +168,13 @@ CYCONV_INLINE vec vspread(vec v, int n, int k) {
 }
 
 /* One half of both vectors, their lanes in turns. */
-#define ZIP(l, half, _) ((half) * LANES / 2 + (l) / 2 + (l) % 2 * LANES)
+#define ZIP(l, half, unused) ((half) * LANES / 2 + (l) / 2 + (l) % 2 * LANES)
 CYCONV_INLINE vec vzip(vec a, vec b, int second_half) {
-    return second_half ? SHUFFLE(a, b, ZIP, 1, _) : SHUFFLE(a, b, ZIP, 0, _);
+    return second_half ? SHUFFLE(a, b, ZIP, 1, 0) : SHUFFLE(a, b, ZIP, 0, 0);
 }
 /* Every second lane of 2 * LANES - 1 in a row, of which a holds the first ones and b the last. */
-#define EVEN(l, _, __) (2 * (l) + ((l) >= LANES / 2))
-CYCONV_INLINE vec vevens(vec a, vec b) { return SHUFFLE(a, b, EVEN, _, _); }
+#define EVEN(l, unused, unused_too) (2 * (l) + ((l) >= LANES / 2))
+CYCONV_INLINE vec vevens(vec a, vec b) { return SHUFFLE(a, b, EVEN, 0, 0); }
 /* Each lane n times in a row, as n vectors; n is 2, 3 or 4. */
 #define REPEAT(l, n, j) (((j) * LANES + (l)) / (n))
 CYCONV_INLINE void vrepeat(vec v, int n, REAL *p) {
@@ -194,9 +194,10 @@ CYCONV_INLINE void vrepeat(vec v, int n, REAL *p) {
 }
 /* The sums of LANES vectors, in their order. Each round adds lanes that are d apart: of two vectors, those of one go
    where the other has its own; the one operand is a blend, which costs less than a shuffle. */
-#define BLEND(l, d, _) ((l) & (d) ? LANES + (l) : (l))
-#define CROSS(l, d, _) ((l) & (d) ? LANES + (l) - (d) : (l) + (d))
-#define SUM_LANES(d) for (i = 0; i < d; i++) v[i] = SHUFFLE(v[i], v[i + d], BLEND, d, _) + SHUFFLE(v[i], v[i + d], CROSS, d, _)
+#define BLEND(l, d, unused) ((l) & (d) ? LANES + (l) : (l))
+#define CROSS(l, d, unused) ((l) & (d) ? LANES + (l) - (d) : (l) + (d))
+#define SUM_LANES(d) \
+    for (i = 0; i < d; i++) v[i] = SHUFFLE(v[i], v[i + d], BLEND, d, 0) + SHUFFLE(v[i], v[i + d], CROSS, d, 0)
 CYCONV_INLINE vec vsums(vec *v) {
     int i;
 #if LANES > 8
@@ -217,8 +218,8 @@ CYCONV_INLINE void vtranspose(vec *v) {
     int n, i;
     for (n = 1; n < LANES; n *= 2) {
         for (i = 0; i < LANES / 2; i++) {
-            w[2 * i] = SHUFFLE(v[i], v[i + LANES / 2], ZIP, 0, _);
-            w[2 * i + 1] = SHUFFLE(v[i], v[i + LANES / 2], ZIP, 1, _);
+            w[2 * i] = SHUFFLE(v[i], v[i + LANES / 2], ZIP, 0, 0);
+            w[2 * i + 1] = SHUFFLE(v[i], v[i + LANES / 2], ZIP, 1, 0);
         }
         for (i = 0; i < LANES; i++) v[i] = w[i];
     }
