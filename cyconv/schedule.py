@@ -50,6 +50,7 @@ ELEMENT = 1.5  # of an element by itself that planes and pixels exchange
 WAYS = _cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the first-level cache holds
 WAY_BYTES = 4096  # addresses this far apart share a set
 NEAR_LINES = 256  # half of that cache
+TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 LOADED_BYTES = 512  # of a pixel, that a depthwise layer loads together
 
 
@@ -336,11 +337,11 @@ def whole_vectors(g: Geometry, block: PlaneBlock, lanes: int) -> tuple[int, bool
 
 
 def collides(channels: int, itemsize: int) -> bool:
-    """Return whether all pixels share one set of the first-level cache: those under a tile evict each other.
+    """Return whether the pixels under a depthwise tile share so few cache sets that they evict each other.
 
-    Loaded to scratch, a few channels at a time, they do not. Where they share two sets, loading costs more.
+    Loaded to scratch, a few channels at a time, they do not.
     """
-    return channels * itemsize % WAY_BYTES == 0
+    return WAY_BYTES // gcd(channels * itemsize, WAY_BYTES) * WAYS < TILE_LINES
 
 
 def most_rows(g: Geometry, fits: Callable[[int, int], bool]) -> int:
