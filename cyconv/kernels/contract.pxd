@@ -9,7 +9,7 @@ cdef struct Conv:
     Py_ssize_t multiplier                 # depthwise: outputs for each input channel; dense: 1
     # Strides in elements. Output pixels of one image are equally spaced (yp) in row order.
     Py_ssize_t xn, xh, xw, xc, yn, yp, yf
-    # The schedule (schedule.py): how work is cut up; nothing here changes a single bit of the result.
+    # The schedule (schedule.py): how work is cut up; nothing here but `dots` changes a bit of a result.
     Py_ssize_t planar                     # vectors are of pixels, which lie side by side in planes
     Py_ssize_t vectors                    # of filters (planar: of pixels; dots: filters) in a register tile
     Py_ssize_t blocks                     # filter blocks of one group (dense), channel vectors or (planar) filters
