@@ -164,7 +164,7 @@ cdef inline void depthwise_menu(int R, int KC, bint WHOLE, int S, bint CHECK, in
                                 Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
     if mr == 1: depthwise_tiles(R, 1, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1)
     elif mr == 2: depthwise_tiles(R, 2, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1)
-    elif R * S < 4:
+    elif R * S < 4 or REGISTERS == 32:
         if mr == 3: depthwise_tiles(R, 3, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1)
         elif mr == 4: depthwise_tiles(R, 4, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1)
         elif not WHOLE:
@@ -281,12 +281,16 @@ cdef void depthwise_row(const Conv* c, Conv* part, int kc, bint whole, int rows,
     """Of `rows` rows of output at y every `apart`-th column in [column, end), channel vectors [b0, b1). `part`: c as
     these columns see it."""
     cdef Py_ssize_t iw = column * c.stride_w - c.left, count = (end - column + apart - 1) // apart
-    cdef Py_ssize_t most = 8 if not whole else 2 if rows * c.stride_w == 4 else 4, n, mr, more, i, last, right
+    cdef Py_ssize_t most = 4 if whole else 8, n, mr, more, i, last, right
     cdef Py_ssize_t first = ((iw % apart) + apart) % apart
     y += column * c.yp
     x += first * c.xw
     iw = (iw - first) // apart
     part.width = (c.width - first + apart - 1) // apart
+    # Two rows at stride 2: 8 sums are too many for 16 registers, and the inputs that 3 x 3 windows of 4 pixels meet are
+    # too many for 8 sets of the first-level cache.
+    if rows * c.stride_w == 4 and (REGISTERS == 16 or c.window_w == 3 and part.xw % (512 // sizeof(REAL)) == 0):
+        most = 2
     # Tiles as equal as possible: `more` of mr + 1 pixels, then the others of mr.
     n = (count + most - 1) // most
     if n == 0:

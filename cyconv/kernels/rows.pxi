@@ -45,8 +45,7 @@ cdef void load_pixels(const Conv* c, const REAL* x, Py_ssize_t row, Py_ssize_t f
     elif M == 1 and c.xc == 1 and step == C and L == C:
         memcpy(d, src, count * C * sizeof(REAL))
     elif M == 1 and c.xc == 1 and C >= LANES:
-        for i in range(count):
-            memcpy(d + i * L, src + i * step, C * sizeof(REAL))
+        copy(src, step, count, C, d, L)
     elif M == 1 and C >= LANES:
         # Rows of one plane that follow each other may be read across their ends.
         i = c.width if c.xh == c.width else 0
