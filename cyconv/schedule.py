@@ -542,7 +542,9 @@ def single(g: Geometry, target: Target) -> tuple[bool, Fields]:
         choose = planar_depthwise_blocking if planar_depthwise(g, target.lanes) else depthwise_blocking
         return True, choose(g, target, False)
     cycles, fields = dense_blocking(g, target)
-    if not fields["dots"]:
+    # Pixels need no loading: where filters fill their vectors, planes have nothing to gain.
+    full = not g.channels_first and g.filters // g.groups % target.lanes == 0
+    if not (full or fields["dots"]):
         price, planar = planar_blocking(g, target)
         fields = planar if price < cycles else fields
     return False, fields
