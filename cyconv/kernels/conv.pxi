@@ -99,6 +99,8 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
                 continue
             k = 0
             left -= 1
+            if left == 0:
+                break
             at = step_w
             kw -= 1
             if kw == 0:
