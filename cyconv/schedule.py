@@ -512,10 +512,11 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     rows, columns, pieces = equal_blocks(g, 2, MOST_BLOCK_PIXELS, 24, fits)
     pixels = rows * columns
     loaded_pixels, split = load(rows, columns)
+    gaps = loaded(rows, g.window[0], g.strides[0], g.dilation_rate[0])[0]  # a vector behind each row
     return _fields(
         {
             # The last vectors reach beyond the row.
-            "load_bytes": (loaded_pixels * channels + phases * lanes) * itemsize,
+            "load_bytes": (loaded_pixels * channels + (phases or gaps) * lanes) * itemsize,
             "tile_bytes": 0,
             "out_bytes": (pixels * stored + phases * lanes) * itemsize if stores else 0,
         },

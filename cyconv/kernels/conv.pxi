@@ -447,7 +447,7 @@ cdef void scatter(const Conv* v, const REAL* src, Py_ssize_t pitch, Py_ssize_t p
 cdef void conv_block(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* _weights, REAL* y,
                      char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
     cdef Conv v
-    cdef const REAL* src = view(c, &v, x, p0, p1, <REAL*>scratch)
+    cdef const REAL* src = view(c, &v, x, p0, p1, True, <REAL*>scratch)
     multiply(c, &v, src, p0, p1, b0, b1, weights, y, scratch + c.load_bytes,
              <REAL*>(scratch + c.load_bytes + c.tile_bytes))
 

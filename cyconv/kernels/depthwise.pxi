@@ -246,7 +246,7 @@ cdef void depthwise_run(const Conv* c, const REAL* x, const REAL* weights, REAL*
     one phase, `unit` elements apart, have the same weights: they are the pixels of a tile. At a stride the outputs
     between are computed too, and left out."""
     cdef Conv v
-    cdef const REAL* src = view(c, &v, x, p0, p1, <REAL*>scratch)
+    cdef const REAL* src = view(c, &v, x, p0, p1, True, <REAL*>scratch)
     cdef const REAL* at
     cdef REAL* out = <REAL*>(scratch + c.load_bytes)
     cdef Py_ssize_t p = p0, F = c.filters, S = c.stride_w, unit = c.phases * LANES, row, column, count, n, i, mr
@@ -326,9 +326,9 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
             c0 = max(0, min(b * LANES, c.filters - LANES))
             part = v
             part.channels = min(end * LANES, c.channels) - c0
-            src = view(&part, &v, x + c0 * c.xc, p0, p1, <REAL*>scratch) - c0
+            src = view(&part, &v, x + c0 * c.xc, p0, p1, False, <REAL*>scratch) - c0
         elif c.load:
-            src = view(c, &v, x, p0, p1, <REAL*>scratch)
+            src = view(c, &v, x, p0, p1, True, <REAL*>scratch)
         if not direct:
             v.stream = False
             v.yp = v.filters = max(c.filters, LANES)

@@ -175,9 +175,11 @@ cdef void transpose(const REAL* src, Py_ssize_t across, Py_ssize_t along, Py_ssi
                     dst[q * pitch + r] = src[r * across + q * along]
                 q += 1
 
-cdef const REAL* view(const Conv* c, Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1,
+cdef const REAL* view(const Conv* c, Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1, bint pad,
                       REAL* scratch) noexcept nogil:
-    """Make `v` describe where output pixels [p0, p1) of one image find their input: `x` or, loaded, `scratch`."""
+    """Make `v` describe where output pixels [p0, p1) of one image find their input: `x` or, loaded, `scratch`.
+    pad: loaded with the padding around it. Else that is left to the tiles, and there is a vector between rows: rows of
+    powers of two of channels would share the sets of a cache."""
     cdef Py_ssize_t r0 = p0 // c.out_width, r1 = (p1 - 1) // c.out_width + 1
     cdef Py_ssize_t c0 = 0, c1 = c.out_width, ih0, ih1, iw0, iw1, rows, row, cols, r, k, pitch
     cdef REAL* dst
@@ -191,9 +193,14 @@ cdef const REAL* view(const Conv* c, Conv* v, const REAL* x, Py_ssize_t p0, Py_s
     v[0] = c[0]
     if not c.load and (c.leave_out or ih0 >= 0 and iw0 >= 0 and ih1 <= c.height and iw1 <= c.width):
         return x
+    if not pad:
+        ih0 = ih0 if c.split_rows else max(ih0, 0)
+        ih1 = max(ih0, min(ih1, c.height))
+        iw0 = iw0 if c.split_columns else max(iw0, 0)
+        iw1 = max(iw0, min(iw1, c.width))
     cols = (c1 - c0) * c.window_w if c.split_columns else iw1 - iw0
     rows = (r1 - r0) * c.window_h if c.split_rows else ih1 - ih0
-    pitch = cols * c.loaded_channels
+    pitch = cols * c.loaded_channels + (0 if pad else LANES)
     for r in range(rows):
         row = ih0 + r
         if c.split_rows:
