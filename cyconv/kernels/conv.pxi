@@ -285,14 +285,16 @@ cdef inline Py_ssize_t locate(const Conv* v, Py_ssize_t p0, Py_ssize_t p1, Py_ss
                               Py_ssize_t* places) noexcept nogil:
     """The number of those of output pixels [p0, p1) in these rows and columns; where their windows start in the input
     that `v` describes, and their places behind p0."""
-    cdef Py_ssize_t n = 0, at, r, k, low, high, step = v.stride_w * v.xw
+    cdef Py_ssize_t n = 0, at, place, r, k, low, high, step = v.stride_w * v.xw
     for r in range(row, next_row):
         low = max(column, p0 - r * v.out_width)
         high = min(next_column, p1 - r * v.out_width)
-        at = (r * v.stride_h - v.top) * v.xh - v.left * v.xw
-        for k in range(low, high):         # a vector loop
-            offsets[n + k - low] = at + k * step
-            places[n + k - low] = r * v.out_width - p0 + k
+        at = (r * v.stride_h - v.top) * v.xh - v.left * v.xw + low * step
+        place = r * v.out_width - p0 + low
+        for k in range(high - low):        # a vector loop
+            offsets[n + k] = at
+            places[n + k] = place + k
+            at += step
         n += max(0, high - low)
     return n
 
