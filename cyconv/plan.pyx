@@ -125,7 +125,7 @@ cdef class Plan:
     workspace_bytes : int
         Packed weights and the scratch of all threads: all the memory that calls use beside input and output.
     shares : dict
-        How a call of this Python thread is cut into tasks: "pixels" (or pairs of rows, where these stay together) and
+        How a call of this Python thread is cut into tasks: "pixels" (or rows, where these stay whole) and
         "filter blocks" are each (how many, in how many parts), "threads" is how many work on the tasks.
     """
     cdef readonly object geometry, pointwise, dtype, op, activation

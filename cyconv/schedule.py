@@ -34,7 +34,7 @@ def _cache(name: int, least: int) -> int:
 
 
 CACHE_BYTES = _cache(191, 512 * 1024)  # _SC_LEVEL2_CACHE_SIZE, of one core
-LEAST_ROWS = 8  # of a depthwise layer's output, to be cut between pairs of rows: tiles take two
+LEAST_ROWS = 8  # of a depthwise layer's output, to be cut between rows alone
 NEAR_BYTES = 16 << 20  # of input and output, that a last-level cache still has from the call before
 STREAM_BYTES = 8 << 20  # of output, that the next reader would not find in a cache
 STREAM_VECTOR = 32  # bytes of a vector that is stored so: half a line
@@ -528,7 +528,7 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
         load=(g.channels_first and g.channels > 1) or not grouped or collides(g.filters, itemsize),
         fetch_ahead=itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES,
         stream=g.filters % lanes == 0 and not g.channels_first and not fused and streams(g, target),
-        unit=2 * out_w if out_h >= LEAST_ROWS else 1,
+        unit=out_w if out_h >= LEAST_ROWS else 1,
         loaded_channels=channels,
         **split,
     )

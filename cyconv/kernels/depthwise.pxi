@@ -313,17 +313,17 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
     cdef const REAL* src = x
     cdef REAL* out = y
     cdef Py_ssize_t b = b0, end = b1, c0, group = c.loaded_channels // LANES
-    cdef bint direct = c.yf == 1 and c.filters >= LANES
+    cdef bint direct = c.yf == 1
     if c.phases:
         depthwise_run(c, x, weights, y, scratch, p0, p1)
         return
     if not direct:             # whole vectors to scratch, then where they belong
-        out = <REAL*>(scratch + c.load_bytes) - p0 * max(c.filters, LANES)
+        out = <REAL*>(scratch + c.load_bytes) - p0 * c.filters
     while b < b1:
         v = c[0]
         if c.load and c.multiplier == 1:       # a few channels at a time, which a tile still finds in a near cache
             end = min(b + group, b1)
-            c0 = max(0, min(b * LANES, c.filters - LANES))
+            c0 = min(b * LANES, c.filters - LANES)
             part = v
             part.channels = min(end * LANES, c.channels) - c0
             src = view(&part, &v, x + c0 * c.xc, p0, p1, False, <REAL*>scratch) - c0
@@ -331,11 +331,11 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
             src = view(c, &v, x, p0, p1, True, <REAL*>scratch)
         if not direct:
             v.stream = False
-            v.yp = v.filters = max(c.filters, LANES)
+            v.yp = c.filters
         depthwise_vectors(&v, src, weights, out, p0, p1, b, end)
         b = end
     if not direct:
-        c0 = max(0, min(b0 * LANES, c.filters - LANES))
+        c0 = min(b0 * LANES, c.filters - LANES)
         scatter(c, out + p0 * v.yp + c0, v.yp, p0, p1 - p0, c0, min(b1 * LANES, c.filters) - c0, y)
 
 cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, REAL* y, Py_ssize_t p0, Py_ssize_t p1,
