@@ -489,6 +489,18 @@ def test_depthwise_loads_channels_in_parts(dtype, multiplier, set_num_threads):
 
 
 @pytest.mark.usefixtures("isa")
+@dtypes
+@pytest.mark.parametrize("strides", [1, 2])
+def test_depthwise_loads_blocks_of_padding_alone(dtype, strides):
+    """Of channels that are loaded, for rows and columns of output that meet no input."""
+    for padding in [((7, 0), (0, 8)), ((0, 6), (9, 0)), ((5, 5), (6, 6))]:
+        case = make("depthwise_conv", (2, 4, 5, 1024), (3, 3, 1024, 1), dtype=dtype, padding=padding, strides=strides)
+        for pixels in (512, 14, 4):
+            with scheduled(MOST_BLOCK_PIXELS=pixels):
+                check(case)
+
+
+@pytest.mark.usefixtures("isa")
 @given(case=cases(batches=(1, 2)), offset=st.sampled_from([0, 16, 64]))
 def test_results_that_go_past_the_caches(case, offset):
     """Large ones do, here all; those that do not start on a cache line do not."""
