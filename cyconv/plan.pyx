@@ -8,7 +8,7 @@ from cyconv.kernels.contract cimport Conv, Kernels, run_t
 
 import numpy as np
 
-from cyconv import schedule
+from cyconv import schedule, tasks, tiles
 
 cnp.import_array()
 
@@ -211,9 +211,9 @@ cdef class Plan:
             pixel_parts=1, filter_parts=1, activation=0, slope=0.0, flush=0)
 
     cdef _target(self):
-        return schedule.Target(self._kernels.lanes, self._kernels.real_bytes,
-                               tuple([self._kernels.pixels[i] for i in range(5)]), bool(self._kernels.spreads),
-                               self._kernels.dots)
+        return tiles.Target(self._kernels.lanes, self._kernels.real_bytes,
+                            tuple([self._kernels.pixels[i] for i in range(5)]), bool(self._kernels.spreads),
+                            self._kernels.dots)
 
     cdef _share(self, int most):
         """Cut the work up for so many threads."""
@@ -223,7 +223,7 @@ cdef class Plan:
         pixel_cycles = g.batch * g.channels * g.size[0] * g.size[1] * self.dtype.itemsize / 8
         if self._separable:
             pixel_cycles += g.flops / 32
-        parts, filter_parts, threads = schedule.tasks(
+        parts, filter_parts, threads = tasks.share(
             units, unit, blocks, full_blocks, last.flops, self._packed_bytes, pixel_cycles,
             self._run == self._kernels.depthwise, bool(self._conv.planar), most)
         if self._separable:
@@ -316,7 +316,7 @@ cdef class Plan:
         self._packed_bytes = self._first_bytes + second + LINE
         self._out_bytes = item * _size(self._out_dims, self._ndim)
         self._small = self._packed_bytes + item * _size(self._in_dims, self._ndim) + self._out_bytes
-        if self.geometry.flops > schedule.SERIAL_FLOPS:
+        if self.geometry.flops > tasks.SERIAL_FLOPS:
             self._small = SMALL_BYTES + 1
 
     cdef size_t _dense_size(self, const Conv* c):

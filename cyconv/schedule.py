@@ -1,4 +1,4 @@
-"""How a convolution is cut up: register tile, blocks that fit the caches, tasks. The one place that chooses.
+"""How a convolution is cut up: register tile, and blocks that fit the caches. The one place that chooses them.
 
 A choice changes how long a result takes, never a bit of it; `dots` is the exception, and decides by the layer alone.
 """
@@ -6,34 +6,26 @@ A choice changes how long a result takes, never a bit of it; `dots` is the excep
 from __future__ import annotations
 
 import math
-import os
-import sys
 from collections.abc import Callable
-from math import gcd, isqrt, prod
+from math import gcd, prod
 from typing import NamedTuple, TypeAlias
 
 from cyconv.geometry import Geometry
+from cyconv.tiles import (
+    CACHE_BYTES,
+    DOT_ENDS,
+    ELEMENT,
+    Part,
+    Target,
+    dense_parts,
+    dot_tile,
+    read_cache,
+    tile_vectors,
+    transposed_cycles,
+)
 
 MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the first-level cache
 MOST_PLANE_PIXELS = 2048  # of one plane: its rows, and those of the next, then stay in the first-level cache
-MOST_PARTS = 512  # that the model looks at: a few milliseconds
-UNEVEN = 1.05  # price of filter blocks that are not all equal
-IN_TURNS = 1.25  # price of results that two threads write in turns
-PARTS_A_THREAD = 2  # at most
-LEAST_PART_FLOPS = 8_000_000  # what another thread could take over: some 100 us
-LEAST_PART_PIXELS = 48  # a few register tiles
-SERIAL_FLOPS = 100_000  # for each thread: a parallel region costs about 1 us
-
-
-def _cache(name: int, least: int) -> int:
-    """Return what glibc says of a core's caches (Python has no names for it), or what all processors at hand have."""
-    try:
-        return max(os.sysconf(name), least) if sys.platform == "linux" else least
-    except (OSError, ValueError):
-        return least
-
-
-CACHE_BYTES = _cache(191, 512 * 1024)  # _SC_LEVEL2_CACHE_SIZE, of one core
 LEAST_ROWS = 8  # of a depthwise layer's output, to be cut between rows alone
 NEAR_BYTES = 16 << 20  # of input and output, that a last-level cache still has from the call before
 STREAM_BYTES = 8 << 20  # of output, that the next reader would not find in a cache
@@ -41,136 +33,16 @@ STREAM_VECTOR = 32  # bytes of a vector that is stored so: half a line
 LINE_BYTES = 64  # of a cache
 PLANAR_FILTERS = 64  # of a block at most, where vectors are of pixels
 MOST_PLANAR_PIXELS = 1024  # of such a block
-TRANSPOSE = 6.0  # cycles of a vector of pixels that comes from planes, or goes there
-COPY = 6.0  # of a vector of a plane that is copied to scratch, or from there
-DOT_ENDS = 40  # multiply-adds that begin and end of a tile cost whose vectors are of channels
+COPY = 6.0  # cycles of a vector of a plane that is copied to scratch, or from there
 LOAD = 3.0  # of a vector of channels that is copied with the padding around it
 GATHER = 1.0  # of an element by itself
-ELEMENT = 1.5  # of an element by itself that planes and pixels exchange
-WAYS = _cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the first-level cache holds
+WAYS = read_cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the first-level cache holds
 WAY_BYTES = 4096  # addresses this far apart share a set
 NEAR_LINES = 256  # half of that cache
 TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 LOADED_BYTES = 512  # of a pixel, that a depthwise layer loads together
 
-
 Fields: TypeAlias = dict[str, int]
-
-
-class Target(NamedTuple):
-    """What tiles are chosen for: an instruction set and dtype on this CPU."""
-
-    lanes: int  # elements of a vector
-    itemsize: int  # bytes of an element
-    tile_pixels: tuple[int, ...]  # most pixels of a tile by its width in vectors, 0: there is none
-    spreads: bool  # whether there are tiles of groups that share a vector
-    dots: int  # sums of a tile whose vectors are of channels, 0: there is none
-
-
-def axis_parts(
-    size: int, outputs: int, pad: int, window: int, stride: int, dilation_rate: int
-) -> list[tuple[int, int]]:
-    """Return (outputs, taps) of one axis: neighbouring outputs that meet the input with the same taps, and how many."""
-    parts, i = [], 0
-    while i < outputs:
-        at = i * stride - pad
-        first = min(window, max(0, -(at // dilation_rate)))
-        last = max(first, min(window, max(0, -((at - size) // dilation_rate))))
-        end = outputs
-        if first:  # the first output that meets one tap more
-            end = min(end, -(((first - 1) * dilation_rate - pad) // stride))
-        if first < last:  # the first that has lost the last
-            end = min(end, -(((last - 1) * dilation_rate - pad - size) // stride))
-        parts.append((end - i, last - first))
-        i = end
-    return parts
-
-
-def tap_outputs(size: int, outputs: int, pad: int, window: int, stride: int, dilation_rate: int) -> list[int]:
-    """Return how many outputs of one axis meet the input with each tap."""
-    places = [tap * dilation_rate - pad for tap in range(window)]
-    return [max(0, min(outputs, -((at - size) // stride)) - min(outputs, max(0, -(at // stride)))) for at in places]
-
-
-class Part(NamedTuple):
-    """Pixels that a dense layer tiles together."""
-
-    times: float  # how often in an image
-    pixels: int  # in a block
-    reduction: int  # products of each pixel
-    resume: bool = False  # sums are read from the output first
-
-
-def tile_vectors(filters: int, parts: list[Part], target: Target, most: int = 4) -> tuple[float, int]:
-    """Return (cycles, width) of the register tile that takes the fewest cycles; it is at most so many vectors wide.
-
-    The model: two multiply-adds and two loads a cycle, four cycles until a sum can be added to again, weights read
-    from the second-level cache at 32 bytes a cycle beside that, from the last at half of it, and a fixed price for each
-    tile and each load and store of its sums. Blocks that are not all of one width are harder to share out.
-    """
-    vectors = -(-filters // target.lanes)
-    menu = target.tile_pixels[: most + 1]
-
-    def cycles(width: int) -> float:
-        total = 0.0
-        for v, blocks in ((width, vectors // width), (vectors % width, 1)):
-            if v and blocks:
-                for times, pixels, reduction, resume in parts:
-                    tiles = -(-pixels // menu[v])
-                    mr = pixels / tiles
-                    far = v * target.lanes * target.itemsize * reduction > CACHE_BYTES * 3 // 4
-                    loads = mr + v + max(0, mr - 8)  # pointers beyond the integer registers are loaded too
-                    step = max(mr * v / 2, loads / 2, 4.0) + v / (2 if far else 4)
-                    total += times * blocks * tiles * (reduction * step + 8 + (4 if resume else 2) * mr * v)
-        return total * (UNEVEN if vectors % width else 1)
-
-    return min((cycles(v), v) for v in range(1, len(menu)) if menu[v] and v <= max(vectors, 1))
-
-
-def dot_tile(filters: int, parts: list[Part], target: Target, loaded_cycles: float) -> tuple[float, int]:
-    """Return (cycles, filters) of the register tile whose vectors are of channels: it has DOT_ENDS beside its sums."""
-    width = -(-filters // -(-filters // isqrt(target.dots)))
-    pixels = target.dots // width
-    tiles = [(p.times * -(-p.pixels // pixels), p.reduction / target.lanes * pixels * width) for p in parts]
-    return loaded_cycles + -(-filters // width) * sum(times * (products + DOT_ENDS) for times, products in tiles), width
-
-
-def dense_parts(g: Geometry, block_rows: int, block_columns: int) -> list[list[Part]]:
-    """Return the parts of the three ways to meet padding: whole windows, pixels alike, tap after tap.
-
-    Of the first alone where the others have so many that a plan would take long to make.
-    """
-    out_h, out_w = g.output_size
-    depth = g.channels // g.groups
-    axes = [
-        (size, outputs, pad, window, stride, dilation_rate)
-        for size, outputs, (pad, _), window, stride, dilation_rate in zip(
-            g.size, g.output_size, g.pads, g.window, g.strides, g.dilation_rate, strict=True
-        )
-    ]
-
-    def part(rows: int, columns: int, reduction: int, resume: bool = False) -> Part:
-        pixels = min(rows, block_rows) * min(columns, block_columns)
-        return Part(rows * columns / pixels, pixels, reduction, resume)
-
-    rows, columns = (axis_parts(*axis) for axis in axes)
-    tap_rows, tap_columns = (tap_outputs(*axis) for axis in axes)
-    whole = [part(out_h, out_w, prod(g.window) * depth)]
-    if max(len(rows) * len(columns), prod(g.window)) > MOST_PARTS:
-        return [whole]
-    ends = [part(out_h, out_w, 0), part(out_h, out_w, 0, True)]
-    return [
-        whole,
-        [part(r, c, r_taps * c_taps * depth) for r, r_taps in rows for c, c_taps in columns],
-        [*ends, *(part(r, c, depth, True) for r in tap_rows for c in tap_columns if r * c)],
-    ]
-
-
-def transposed_cycles(rows: float, pixels: int, channels: int, lanes: int) -> float:
-    """Return the cycles that rows of so many pixels take to become planes, or planes pixels."""
-    if pixels < lanes:
-        return rows * pixels * channels * ELEMENT
-    return rows * -(-pixels // lanes) * min(lanes * -(-channels // lanes) * TRANSPOSE, channels * lanes * ELEMENT)
 
 
 def one_channel_groups(g: Geometry, lanes: int) -> bool:
@@ -512,11 +384,11 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     rows, columns, pieces = equal_blocks(g, 2, MOST_BLOCK_PIXELS, 24, fits)
     pixels = rows * columns
     loaded_pixels, split = load(rows, columns)
-    gaps = loaded(rows, g.window[0], g.strides[0], g.dilation_rate[0])[0]  # a vector behind each row
+    # Vectors behind the row that is one run, or behind each row of channels that are loaded together.
+    behind = phases or grouped * loaded(rows, g.window[0], g.strides[0], g.dilation_rate[0])[0]
     return _fields(
         {
-            # The last vectors reach beyond the row.
-            "load_bytes": (loaded_pixels * channels + (phases or gaps) * lanes) * itemsize,
+            "load_bytes": (loaded_pixels * channels + behind * lanes) * itemsize,
             "tile_bytes": 0,
             "out_bytes": (pixels * stored + phases * lanes) * itemsize if stores else 0,
         },
@@ -613,49 +485,3 @@ def _fields(sizes: dict[str, int], **chosen: int) -> Fields:
 def pixel_bytes(block_pixels: int, parts: int = 1) -> int:
     """Return the bytes that a dense block's pixels (two indices each) and parts (five) take."""
     return block_pixels * 16 + parts * 40
-
-
-def tasks(
-    units: int,
-    unit: int,
-    blocks: int,
-    full_blocks: float,
-    flops: int,
-    weight_bytes: int,
-    pixel_cycles: float,
-    depthwise: bool,
-    planar: bool,
-    threads: int,
-) -> tuple[int, int, int]:
-    """Return (pixel parts, filter parts, threads): how the output is shared by at most ``threads`` threads.
-
-    It is ``units`` times ``unit`` pixels and ``blocks`` blocks of filters, as much work as ``full_blocks`` full ones.
-
-    With much to do, each thread gets more parts than one, of which another that is done takes over what it can.
-
-    The model, for one thread: its share of the multiply-adds at 64 a cycle, rounded up to whole units of pixels and
-    filter blocks; its weights, read at 8 bytes a cycle; and ``pixel_cycles``, which every part of the filters spends on
-    its pixels: inputs read and, in a separable layer, the depthwise step. In a depthwise layer weights and inputs are
-    divided either way. Filters of a pixel lie side by side: threads that write them in turns fetch each other's lines
-    ahead, and wait for them; planes lie apart.
-    """
-    threads = max(1, min(threads, flops // SERIAL_FLOPS))
-
-    def cycles(parts: tuple[int, int]) -> float:
-        pixel_parts, filter_parts = parts
-        share = -(-units // pixel_parts) / max(units, 1) * min(1, -(-blocks // filter_parts) / max(full_blocks, 1))
-        repeated = 0 if depthwise else weight_bytes / 8 / filter_parts + pixel_cycles / pixel_parts
-        in_turns = filter_parts > 1 and depthwise and not planar
-        return flops / 64 * share * (IN_TURNS if in_turns else 1) + repeated
-
-    order = range(1, threads + 1) if depthwise and planar else range(threads, 0, -1)  # the first of equals is taken
-    choices = [(p, threads // p) for p in order if p <= max(units, 1) and threads // p <= max(blocks, 1)]
-    pixel_parts, filter_parts = min(choices, key=cycles, default=(1, 1))
-    used = pixel_parts * filter_parts
-    if used > 1:
-        more = max(1, min(PARTS_A_THREAD, flops // (used * LEAST_PART_FLOPS)))
-        if filter_parts > pixel_parts:
-            filter_parts *= max(1, min(more, blocks // filter_parts))
-        else:
-            pixel_parts *= max(1, min(more, units * unit // (pixel_parts * LEAST_PART_PIXELS)))
-    return pixel_parts, filter_parts, used

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import CHANNELS, DTYPES, OPS, ORDERS, assert_close, at_offset, cases, check, make
 
-from cyconv import kernels, ops, schedule
+from cyconv import kernels, ops, schedule, tasks
 
 
 @contextlib.contextmanager
 def scheduled(**choices):
-    """Plans are made with other constants and functions of the schedule."""
+    """Plans are made, and their work is shared, with other constants and functions."""
     with pytest.MonkeyPatch.context() as patch:
         for name, choice in choices.items():
-            patch.setattr(schedule, name, choice)
+            patch.setattr(schedule if hasattr(schedule, name) else tasks, name, choice)
         ops._template.cache_clear()
         try:
             yield

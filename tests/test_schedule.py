@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cyconv import geometry, ops, plan, schedule
+from cyconv import geometry, ops, plan, tiles
 
 # Shapes that leave one way of sharing out: few rows, few filters, one image, many images.
 SHAPES = {
@@ -102,9 +102,9 @@ def test_outputs_and_the_taps_that_meet_the_input(size, window, stride, dilation
     first = np.arange(outputs)[:, None] * stride - pads[0] + np.arange(window) * dilation_rate
     met = (first >= 0) & (first < size)
     axis = (size, outputs, pads[0], window, stride, dilation_rate)
-    parts = schedule.axis_parts(*axis)
+    parts = tiles.axis_parts(*axis)
     assert [taps for n, taps in parts for _ in range(n)] == met.sum(1).tolist()
     ends = np.cumsum([n for n, _ in parts])
     for start, end in zip([0, *ends[:-1]], ends, strict=True):
         assert (met[start:end] == met[start]).all()
-    assert schedule.tap_outputs(*axis) == met.sum(0).tolist()
+    assert tiles.tap_outputs(*axis) == met.sum(0).tolist()

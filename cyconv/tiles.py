@@ -1,0 +1,142 @@
+"""What a register tile takes: the model, in cycles, that `schedule` compares tiles and ways to meet padding by."""
+
+from __future__ import annotations
+
+import os
+import sys
+from math import isqrt, prod
+from typing import NamedTuple
+
+from cyconv.geometry import Geometry
+
+
+def read_cache(name: int, least: int) -> int:
+    """Return what glibc says of a core's caches (Python has no names for it), or what all processors at hand have."""
+    try:
+        return max(os.sysconf(name), least) if sys.platform == "linux" else least
+    except (OSError, ValueError):
+        return least
+
+
+CACHE_BYTES = read_cache(191, 512 * 1024)  # _SC_LEVEL2_CACHE_SIZE, of one core
+MOST_PARTS = 512  # that the model looks at: a few milliseconds
+UNEVEN = 1.05  # price of filter blocks that are not all equal
+DOT_ENDS = 40  # multiply-adds that begin and end of a tile cost whose vectors are of channels
+TRANSPOSE = 6.0  # cycles of a vector of pixels that comes from planes, or goes there
+ELEMENT = 1.5  # of an element by itself that planes and pixels exchange
+
+
+class Target(NamedTuple):
+    """What tiles are chosen for: an instruction set and dtype on this CPU."""
+
+    lanes: int  # elements of a vector
+    itemsize: int  # bytes of an element
+    tile_pixels: tuple[int, ...]  # most pixels of a tile by its width in vectors, 0: there is none
+    spreads: bool  # whether there are tiles of groups that share a vector
+    dots: int  # sums of a tile whose vectors are of channels, 0: there is none
+
+
+def axis_parts(
+    size: int, outputs: int, pad: int, window: int, stride: int, dilation_rate: int
+) -> list[tuple[int, int]]:
+    """Return (outputs, taps) of one axis: neighbouring outputs that meet the input with the same taps, and how many."""
+    parts, i = [], 0
+    while i < outputs:
+        at = i * stride - pad
+        first = min(window, max(0, -(at // dilation_rate)))
+        last = max(first, min(window, max(0, -((at - size) // dilation_rate))))
+        end = outputs
+        if first:  # the first output that meets one tap more
+            end = min(end, -(((first - 1) * dilation_rate - pad) // stride))
+        if first < last:  # the first that has lost the last
+            end = min(end, -(((last - 1) * dilation_rate - pad - size) // stride))
+        parts.append((end - i, last - first))
+        i = end
+    return parts
+
+
+def tap_outputs(size: int, outputs: int, pad: int, window: int, stride: int, dilation_rate: int) -> list[int]:
+    """Return how many outputs of one axis meet the input with each tap."""
+    places = [tap * dilation_rate - pad for tap in range(window)]
+    return [max(0, min(outputs, -((at - size) // stride)) - min(outputs, max(0, -(at // stride)))) for at in places]
+
+
+class Part(NamedTuple):
+    """Pixels that a dense layer tiles together."""
+
+    times: float  # how often in an image
+    pixels: int  # in a block
+    reduction: int  # products of each pixel
+    resume: bool = False  # sums are read from the output first
+
+
+def tile_vectors(filters: int, parts: list[Part], target: Target, most: int = 4) -> tuple[float, int]:
+    """Return (cycles, width) of the register tile that takes the fewest cycles; it is at most so many vectors wide.
+
+    The model: two multiply-adds and two loads a cycle, four cycles until a sum can be added to again, weights read
+    from the second-level cache at 32 bytes a cycle beside that, from the last at half of it, and a fixed price for each
+    tile and each load and store of its sums. Blocks that are not all of one width are harder to share out.
+    """
+    vectors = -(-filters // target.lanes)
+    menu = target.tile_pixels[: most + 1]
+
+    def cycles(width: int) -> float:
+        total = 0.0
+        for v, blocks in ((width, vectors // width), (vectors % width, 1)):
+            if v and blocks:
+                for times, pixels, reduction, resume in parts:
+                    tiles = -(-pixels // menu[v])
+                    mr = pixels / tiles
+                    far = v * target.lanes * target.itemsize * reduction > CACHE_BYTES * 3 // 4
+                    loads = mr + v + max(0, mr - 8)  # pointers beyond the integer registers are loaded too
+                    step = max(mr * v / 2, loads / 2, 4.0) + v / (2 if far else 4)
+                    total += times * blocks * tiles * (reduction * step + 8 + (4 if resume else 2) * mr * v)
+        return total * (UNEVEN if vectors % width else 1)
+
+    return min((cycles(v), v) for v in range(1, len(menu)) if menu[v] and v <= max(vectors, 1))
+
+
+def dot_tile(filters: int, parts: list[Part], target: Target, loaded_cycles: float) -> tuple[float, int]:
+    """Return (cycles, filters) of the register tile whose vectors are of channels: it has DOT_ENDS beside its sums."""
+    width = -(-filters // -(-filters // isqrt(target.dots)))
+    pixels = target.dots // width
+    tiles = [(p.times * -(-p.pixels // pixels), p.reduction / target.lanes * pixels * width) for p in parts]
+    return loaded_cycles + -(-filters // width) * sum(times * (products + DOT_ENDS) for times, products in tiles), width
+
+
+def dense_parts(g: Geometry, block_rows: int, block_columns: int) -> list[list[Part]]:
+    """Return the parts of the three ways to meet padding: whole windows, pixels alike, tap after tap.
+
+    Of the first alone where the others have so many that a plan would take long to make.
+    """
+    out_h, out_w = g.output_size
+    depth = g.channels // g.groups
+    axes = [
+        (size, outputs, pad, window, stride, dilation_rate)
+        for size, outputs, (pad, _), window, stride, dilation_rate in zip(
+            g.size, g.output_size, g.pads, g.window, g.strides, g.dilation_rate, strict=True
+        )
+    ]
+
+    def part(rows: int, columns: int, reduction: int, resume: bool = False) -> Part:
+        pixels = min(rows, block_rows) * min(columns, block_columns)
+        return Part(rows * columns / pixels, pixels, reduction, resume)
+
+    rows, columns = (axis_parts(*axis) for axis in axes)
+    tap_rows, tap_columns = (tap_outputs(*axis) for axis in axes)
+    whole = [part(out_h, out_w, prod(g.window) * depth)]
+    if max(len(rows) * len(columns), prod(g.window)) > MOST_PARTS:
+        return [whole]
+    ends = [part(out_h, out_w, 0), part(out_h, out_w, 0, True)]
+    return [
+        whole,
+        [part(r, c, r_taps * c_taps * depth) for r, r_taps in rows for c, c_taps in columns],
+        [*ends, *(part(r, c, depth, True) for r in tap_rows for c in tap_columns if r * c)],
+    ]
+
+
+def transposed_cycles(rows: float, pixels: int, channels: int, lanes: int) -> float:
+    """Return the cycles that rows of so many pixels take to become planes, or planes pixels."""
+    if pixels < lanes:
+        return rows * pixels * channels * ELEMENT
+    return rows * -(-pixels // lanes) * min(lanes * -(-channels // lanes) * TRANSPOSE, channels * lanes * ELEMENT)
