@@ -213,7 +213,7 @@ cdef class Plan:
     cdef _target(self):
         return tiles.Target(self._kernels.lanes, self._kernels.real_bytes,
                             tuple([self._kernels.pixels[i] for i in range(5)]), bool(self._kernels.spreads),
-                            self._kernels.dots)
+                            bool(self._kernels.halves), self._kernels.dots)
 
     cdef _share(self, int most):
         """Cut the work up for so many threads."""
@@ -236,11 +236,9 @@ cdef class Plan:
     cdef _extents(self):
         """What tasks divide: units of so many pixels, and blocks of filters, worth so many full ones."""
         cdef Conv* c = &self._second if self._separable else &self._conv
-        cdef Py_ssize_t lanes = 1 if c.planar or c.dots else self._kernels.lanes
-        cdef Py_ssize_t vectors = (c.filters // c.groups + lanes - 1) // lanes
-        cdef Py_ssize_t full = (c.block_filters or 1) if c.planar else c.vectors
+        cdef Py_ssize_t full = c.block_filters or c.vectors * (1 if c.planar or c.dots else self._kernels.lanes)
         units = c.batch * ((c.out_height * c.out_width + c.unit - 1) // c.unit)
-        return units, c.unit, c.groups * c.blocks, c.groups * vectors / <double>full
+        return units, c.unit, c.groups * c.blocks, c.groups * self._held(c) / <double>full
 
     @property
     def output_shape(self):
@@ -320,14 +318,13 @@ cdef class Plan:
             self._small = SMALL_BYTES + 1
 
     cdef size_t _dense_size(self, const Conv* c):
-        cdef Py_ssize_t lanes = self._kernels.lanes
-        cdef Py_ssize_t vectors = (c.filters // c.groups + lanes - 1) // lanes
-        if c.planar:
-            return c.filters * (c.window_h * c.window_w * (c.channels // c.groups) + 1)
-        if c.dots:
-            vectors = (c.channels // c.groups + lanes - 1) // lanes
-            return c.filters * lanes * (c.window_h * c.window_w * vectors + 1)
-        return c.groups * vectors * lanes * (c.window_h * c.window_w * (c.spread or c.channels // c.groups) + 1)
+        cdef Py_ssize_t lines = c.spread or c.channels // c.groups, lanes = self._kernels.lanes if c.dots else 1
+        lines = c.window_h * c.window_w * ((lines + lanes - 1) // lanes) + 1
+        return c.groups * self._held(c) * lanes * lines
+
+    cdef Py_ssize_t _held(self, const Conv* c):
+        """Filters of a group, in whole units."""
+        return (c.filters // c.groups + c.filter_unit - 1) // c.filter_unit * c.filter_unit
 
     def __call__(self, inputs, out=None):
         """Return the convolution of an array, or None where it is not an array of this plan's shape and dtype.

@@ -40,6 +40,7 @@ WAYS = read_cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the fi
 WAY_BYTES = 4096  # addresses this far apart share a set
 NEAR_LINES = 256  # half of that cache
 TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
+LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
 LOADED_BYTES = 512  # of a pixel, that a depthwise layer loads together
 
 Fields: TypeAlias = dict[str, int]
@@ -137,7 +138,7 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
     part = Part(1, filters, prod(g.window) * depth)
 
     def tile(run: float, runs: float) -> tuple[float, int]:
-        cycles, vectors = tile_vectors(round(run), [part], target)
+        cycles, vectors = tile_vectors(-(-round(run) // lanes), [part], target)
         return cycles * runs, vectors
 
     if block.gapless or pieces:
@@ -184,6 +185,7 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
         direct=direct,
         load=load,
         vectors=vectors,
+        filter_unit=1,
         block_filters=block_filters,
         blocks=-(-filters // block_filters),
         block_pixels=rows * columns,
@@ -247,6 +249,11 @@ def loaded_block(g: Geometry, rows: int, columns: int, splits: bool = True) -> t
     return h * w, {"split_rows": split_rows, "split_columns": split_columns}
 
 
+def filter_unit(filters: int, target: Target) -> int:
+    """Return what the filters of a group are filled up to a multiple of: a vector, or half a one."""
+    return target.lanes // 2 if target.halves and 0 < filters % target.lanes <= target.lanes // 2 else target.lanes
+
+
 def dots(g: Geometry, target: Target) -> bool:
     """Return whether vectors of a dense layer are of channels: filters would leave vectors of them mostly empty.
 
@@ -256,8 +263,9 @@ def dots(g: Geometry, target: Target) -> bool:
     depth, filters, taps = g.channels // g.groups, g.filters // g.groups, prod(g.window)
     if g.channels_first or not target.dots or depth < target.lanes:
         return False
+    unit = filter_unit(filters, target)
     cycles = filters * (taps * -(-depth // target.lanes) + DOT_ENDS / target.dots)
-    return cycles <= taps * depth * -(-filters // target.lanes)
+    return cycles <= taps * depth * max(-(-filters // unit) * unit / target.lanes, LONE_HALF)
 
 
 def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[float, Fields]:
@@ -282,17 +290,19 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
     across = dots(g, target)
     if target.spreads and filters == depth and 1 < depth < lanes <= g.filters and lanes % depth == 0:
         groups, filters, spread = 1, g.filters, depth
+    unit = lanes if spread else filter_unit(filters, target)
+    held = -(-filters // unit) * unit
     ways = dense_parts(g, rows, columns)
     if across:
         loaded_cycles = LOAD * prod(g.size) * g.channels / lanes / groups * any(map(any, g.pads))
         found = [dot_tile(filters, way, target, 0 if n else loaded_cycles) for n, way in enumerate(ways[:2])]
     else:
-        found = [tile_vectors(filters, way, target, 1 if spread else 4) for way in ways]
+        found = [tile_vectors(held / lanes, way, target, 1 if spread else 4) for way in ways]
     leave_out = min(range(len(found)), key=lambda n: found[n][0])
     cycles, vectors = found[leave_out]
     width = vectors * (1 if across else lanes)
     # Whole vectors go to scratch, and their filters from there.
-    stores = g.channels_first or leave_out == 2 or (filters < lanes and not across)
+    stores = g.channels_first or leave_out == 2 or (filters < held <= lanes and not across)
     loaded_pixels, split = loaded_block(g, rows, columns)
     fields = _fields(
         {
@@ -302,6 +312,7 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
         },
         vectors=vectors,
         spread=spread,
+        filter_unit=1 if across else unit,
         dots=across,
         leave_out=leave_out,
         blocks=-(-filters // width),
@@ -352,6 +363,7 @@ def planar_depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Field
         {"load_bytes": load(rows, columns) * itemsize, "tile_bytes": 0, "out_bytes": 0},
         planar=True,
         vectors=1,
+        filter_unit=1,
         blocks=g.filters,
         block_pixels=rows * columns,
         block_shape=not pieces,
@@ -393,6 +405,7 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
             "out_bytes": (pixels * stored + phases * lanes) * itemsize if stores else 0,
         },
         vectors=1,
+        filter_unit=lanes,
         phases=phases,
         blocks=-(-g.filters // lanes),
         block_pixels=pixels,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from math import isqrt, prod
+from math import ceil, isqrt, prod
 from typing import NamedTuple
 
 from cyconv.geometry import Geometry
@@ -33,6 +33,7 @@ class Target(NamedTuple):
     itemsize: int  # bytes of an element
     tile_pixels: tuple[int, ...]  # most pixels of a tile by its width in vectors, 0: there is none
     spreads: bool  # whether there are tiles of groups that share a vector
+    halves: bool  # whether there are tiles whose last vector is half a one
     dots: int  # sums of a tile whose vectors are of channels, 0: there is none
 
 
@@ -70,14 +71,15 @@ class Part(NamedTuple):
     resume: bool = False  # sums are read from the output first
 
 
-def tile_vectors(filters: int, parts: list[Part], target: Target, most: int = 4) -> tuple[float, int]:
-    """Return (cycles, width) of the register tile that takes the fewest cycles; it is at most so many vectors wide.
+def tile_vectors(vectors: float, parts: list[Part], target: Target, most: int = 4) -> tuple[float, int]:
+    """Return (cycles, width) of the register tile, at most so many vectors wide, that takes the fewest cycles.
+
+    What it tiles is so many vectors, of which the last may be half a one.
 
     The model: two multiply-adds and two loads a cycle, four cycles until a sum can be added to again, weights read
     from the second-level cache at 32 bytes a cycle beside that, from the last at half of it, and a fixed price for each
     tile and each load and store of its sums. Blocks that are not all of one width are harder to share out.
     """
-    vectors = -(-filters // target.lanes)
     menu = target.tile_pixels[: most + 1]
 
     def cycles(width: int) -> float:
@@ -85,7 +87,7 @@ def tile_vectors(filters: int, parts: list[Part], target: Target, most: int = 4)
         for v, blocks in ((width, vectors // width), (vectors % width, 1)):
             if v and blocks:
                 for times, pixels, reduction, resume in parts:
-                    tiles = -(-pixels // menu[v])
+                    tiles = -(-pixels // menu[ceil(v)])
                     mr = pixels / tiles
                     far = v * target.lanes * target.itemsize * reduction > CACHE_BYTES * 3 // 4
                     loads = mr + v + max(0, mr - 8)  # pointers beyond the integer registers are loaded too
@@ -93,7 +95,7 @@ def tile_vectors(filters: int, parts: list[Part], target: Target, most: int = 4)
                     total += times * blocks * tiles * (reduction * step + 8 + (4 if resume else 2) * mr * v)
         return total * (UNEVEN if vectors % width else 1)
 
-    return min((cycles(v), v) for v in range(1, len(menu)) if menu[v] and v <= max(vectors, 1))
+    return min((cycles(v), v) for v in range(1, len(menu)) if menu[v] and v < max(vectors, 1) + 1)
 
 
 def dot_tile(filters: int, parts: list[Part], target: Target, loaded_cycles: float) -> tuple[float, int]:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 DTYPES = (np.float32, np.float64)
 
-# Channels and filters on both sides of multiples of 4, 8 and 16 lanes, and of one to four vectors of them.
-CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 64, 65)
-FEW_CHANNELS = CHANNELS[:10]
+# Channels and filters on both sides of multiples of 4, 8 and 16 lanes, of one to four vectors of them, and of halves.
+CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 20, 24, 31, 32, 33, 40, 48, 56, 64, 65)
+FEW_CHANNELS = CHANNELS[:11]
 DATA_FORMATS = ("channels_last", "channels_first", None)
 
 # |error| <= CONSTANT * eps * sqrt(K) * sum(|input| * |weight|): rounding errors of a sum of K products add up

@@ -65,7 +65,7 @@ def shapes(op, size, window, channels, filters=1, multiplier=1):
 class TestTiles:
     """Outputs of every width and number of filters."""
 
-    @pytest.mark.parametrize("filters", [1, 8, 17, 40])
+    @pytest.mark.parametrize("filters", [1, 8, 12, 17, 24, 28, 40, 56])
     def test_widths(self, op, dtype, filters):
         channels = filters if op == "depthwise_conv" else 5
         for width in WIDTHS:

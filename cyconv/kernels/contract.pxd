@@ -12,6 +12,7 @@ cdef struct Conv:
     # The schedule (schedule.py): how work is cut up; nothing here but `dots` changes a bit of a result.
     Py_ssize_t planar                     # vectors are of pixels, which lie side by side in planes
     Py_ssize_t vectors                    # of filters (planar: of pixels; dots: filters) in a register tile
+    Py_ssize_t filter_unit                # dense: filters of a block are filled up to so many: a vector, half a one; 1
     Py_ssize_t blocks                     # filter blocks of one group (dense), channel vectors or (planar) filters
     Py_ssize_t block_filters              # planar, dense: of one block
     Py_ssize_t dots                       # dense: vectors are of channels, those of a tile are its filters'
@@ -49,6 +50,7 @@ cdef struct Kernels:
     int lanes
     int real_bytes
     int spreads                           # whether groups can share a vector
+    int halves                            # whether the last vector of a tile can be half a one
     int dots                              # sums of a tile whose vectors are of channels, 0: there is none
     int pixels[5]                         # pixels[v]: of the tile that is v vectors wide, 0: there is none
     run_t conv

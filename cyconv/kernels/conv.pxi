@@ -6,8 +6,11 @@
 #   filter block     its packed weights [bias][taps][channels][vectors * lanes]        (streamed, prefetched)
 #   part             pixels whose windows meet the input with the same taps: taps that meet only padding are left out;
 #                    or one tap and all pixels that it meets, the sums kept in scratch from tap to tap
-#   tile             MR pixels x NV vectors of sums                                    (registers)
+#   tile             MR pixels x NV vectors of sums, and NH halves of vectors          (registers)
 #   taps, channels   one broadcast a pixel, one load a vector, MR * NV multiply-adds
+#
+# Where half a vector takes half the time, the last one is half a vector if filters fill no more: 24 filters of 16 lanes
+# are three halves, which no broadcast of a whole vector slows down; 40 are two vectors and a half.
 #
 # Groups of 2, 4 or 8 channels and as many filters share a vector: for each pixel one load of their channels, and for
 # each channel of a group a shuffle, that gives it to all lanes of its group, and one multiply-add.
@@ -20,19 +23,23 @@ cdef struct Taps:
     const Py_ssize_t* jumps             # planar: what is more than `between`, for each row; else NULL
     Py_ssize_t pitch                    # of output pixels
     Py_ssize_t back                     # how far the last vector is moved back to end with the filters
+    bint half                           # it is half a vector
     bint resume                         # sums go on from those in the output
     bint stream                         # results go past the caches
     int activation
     REAL slope
 
-cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
+cdef inline void tiles(int MR, int NV, int NH, int SPREAD, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
                        const Py_ssize_t* places, const REAL* weights, REAL* y, Py_ssize_t count) noexcept nogil:
-    """`count` tiles of MR pixels x NV vectors, one after the other; pixel i starts at x + offsets[i], and is stored as
-    pixel places[i] of y.
+    """`count` tiles of MR pixels x NV vectors and NH halves of vectors, one after the other; pixel i starts at
+    x + offsets[i], and is stored as pixel places[i] of y.
     SPREAD: channels, and filters, of each of the groups that share a vector; 0: all lanes are of one group."""
     cdef vec acc[12][4]
+    cdef half part[12][3]
     cdef vec wv[8]
+    cdef half wh[3]
     cdef vec xv
+    cdef half xh
     cdef const REAL* r[12]
     cdef const REAL* w
     cdef const Py_ssize_t* jump
@@ -41,9 +48,12 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
     cdef Py_ssize_t window_h = t.window_h, window_w = t.window_w, step_h = t.step_h, step_w = t.step_w, run = t.run
     cdef Py_ssize_t before = t.before, between = t.between, pitch = t.pitch, line = t.line
-    cdef Py_ssize_t last = (NV - 1) * LANES - t.back if NV > 1 else 0
+    cdef Py_ssize_t behind = NV * LANES                 # the whole vectors
+    # Where the last of all begins in the output; by itself it is never moved back.
+    cdef Py_ssize_t last = (behind + (NH - 1) * LANES // 2 if NH else behind - LANES) - (t.back if NV + NH > 1 else 0)
     cdef Py_ssize_t next_row = step_h - (window_w - 1) * step_w
-    cdef bint resume = t.resume, planar = t.jumps != NULL, stream = t.stream
+    # Planes are in whole vectors: sums of halves that are not set there would be kept in memory.
+    cdef bint resume = t.resume, planar = NH == 0 and t.jumps != NULL, stream = NH == 0 and t.stream
     cdef int activation = t.activation
     cdef REAL slope = t.slope
     for q in range(count):
@@ -54,11 +64,16 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
                 xv = vload(w + j * LANES)
                 for i in range(MR):
                     acc[i][j] = xv
+            for j in range(NH):
+                for i in range(MR):
+                    part[i][j] = hload(w + behind + j * LANES // 2)
         elif resume:
             for i in range(MR):
                 at = places[i] * pitch
                 for j in range(NV):
-                    acc[i][j] = vload(y + at + (j * LANES if j < NV - 1 else last))
+                    acc[i][j] = vload(y + at + (j * LANES if j + 1 < NV + NH else last))
+                for j in range(NH):
+                    part[i][j] = hload(y + at + (behind + j * LANES // 2 if j + 1 < NH else last))
         else:                      # the bias lies before what is a pixel to the tile, a filter's weights
             for i in range(MR):
                 xv = vset(x[offsets[i] - 1])
@@ -85,14 +100,19 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
                 k += LANES
             else:
                 vprefetch(w + PREFETCH)
-                if NV * LANES * sizeof(REAL) > 64:
+                if (2 * NV + NH) * LANES // 2 * sizeof(REAL) > 64:
                     vprefetch(w + PREFETCH + 64 // sizeof(REAL))
                 for j in range(NV):                     # two or three uses: GCC would load again for each
                     wv[j] = vfetch(w + j * LANES) if 1 < MR < 4 else vload(w + j * LANES)
+                for j in range(NH):
+                    wh[j] = hload(w + behind + j * LANES // 2)
                 for i in range(MR):
                     xv = vset(r[i][k])
                     for j in range(NV):
                         acc[i][j] += xv * wv[j]
+                    xh = vlow(xv) if NV else hset(r[i][k])
+                    for j in range(NH):
+                        part[i][j] += xh * wh[j]
                 w += line
                 k += 1
             if k < run:
@@ -119,14 +139,20 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
             for i in range(MR):
                 for j in range(NV):
                     acc[i][j] = vnonneg(acc[i][j])
+                for j in range(NH):
+                    part[i][j] = hnonneg(part[i][j])
         elif activation == 2:
             for i in range(MR):
                 for j in range(NV):
                     acc[i][j] = vatmost(vnonneg(acc[i][j]), 6)
+                for j in range(NH):
+                    part[i][j] = hatmost(hnonneg(part[i][j]), 6)
         elif activation == 3:
             for i in range(MR):
                 for j in range(NV):
                     acc[i][j] = vleak(acc[i][j], slope)
+                for j in range(NH):
+                    part[i][j] = hleak(part[i][j], slope)
         if stream:
             for i in range(MR):
                 at = places[i] * pitch
@@ -136,63 +162,60 @@ cdef inline void tiles(int MR, int NV, int SPREAD, const Taps* t, const REAL* x,
             for i in range(MR):
                 at = places[i] * pitch
                 for j in range(NV):
-                    vstore(y + at + (j * LANES if j < NV - 1 else last), acc[i][j])
+                    vstore(y + at + (j * LANES if j + 1 < NV + NH else last), acc[i][j])
+                for j in range(NH):
+                    hstore(y + at + (behind + j * LANES // 2 if j + 1 < NH else last), part[i][j])
         offsets += MR
         places += MR
 
+cdef inline int tile_pixels(int vectors) noexcept nogil:
+    """Most pixels of a tile that is `vectors` wide: sums fit the vector registers, pointers the integer ones."""
+    if vectors == 1:
+        return 12
+    if REGISTERS == 32:
+        return 8 if vectors == 2 else 7 if vectors == 3 else 6
+    return 6 if vectors == 2 else 4 if vectors == 3 else 0
+
+cdef inline void wide_tiles(int NV, int NH, int mr, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
+                            const Py_ssize_t* places, const REAL* w, REAL* y, Py_ssize_t n) noexcept nogil:
+    """The menu of one width. A tile beyond the registers of the target is not compiled."""
+    cdef int MOST = tile_pixels(NV + (NH + 1) // 2)
+    if mr == 1: tiles(1, NV, NH, 0, t, x, offsets, places, w, y, n)
+    elif mr == 2: tiles(2, NV, NH, 0, t, x, offsets, places, w, y, n)
+    elif mr == 3: tiles(3, NV, NH, 0, t, x, offsets, places, w, y, n)
+    elif mr == 4: tiles(4, NV, NH, 0, t, x, offsets, places, w, y, n)
+    elif MOST >= 5 and mr == 5: tiles(5, NV, NH, 0, t, x, offsets, places, w, y, n)
+    elif MOST >= 6 and mr == 6: tiles(6, NV, NH, 0, t, x, offsets, places, w, y, n)
+    elif MOST >= 7 and mr == 7: tiles(7, NV, NH, 0, t, x, offsets, places, w, y, n)
+    elif MOST >= 8 and mr == 8: tiles(8, NV, NH, 0, t, x, offsets, places, w, y, n)
+    elif MOST >= 9 and mr == 9: tiles(9, NV, NH, 0, t, x, offsets, places, w, y, n)
+    elif MOST >= 10 and mr == 10: tiles(10, NV, NH, 0, t, x, offsets, places, w, y, n)
+    elif MOST >= 11 and mr == 11: tiles(11, NV, NH, 0, t, x, offsets, places, w, y, n)
+    elif MOST >= 12 and mr == 12: tiles(12, NV, NH, 0, t, x, offsets, places, w, y, n)
+
 cdef void run_tiles(int mr, int nv, const Taps* t, const REAL* x, const Py_ssize_t* offsets, const Py_ssize_t* places,
                     const REAL* w, REAL* y, Py_ssize_t n) noexcept nogil:
-    """The menu: the tiles that exist. A shape beyond the registers of the target is not compiled."""
-    if nv == 1:
-        if mr == 1: tiles(1, 1, 0, t, x, offsets, places, w, y, n)
-        elif mr == 2: tiles(2, 1, 0, t, x, offsets, places, w, y, n)
-        elif mr == 3: tiles(3, 1, 0, t, x, offsets, places, w, y, n)
-        elif mr == 4: tiles(4, 1, 0, t, x, offsets, places, w, y, n)
-        elif mr == 5: tiles(5, 1, 0, t, x, offsets, places, w, y, n)
-        elif mr == 6: tiles(6, 1, 0, t, x, offsets, places, w, y, n)
-        elif mr == 7: tiles(7, 1, 0, t, x, offsets, places, w, y, n)
-        elif mr == 8: tiles(8, 1, 0, t, x, offsets, places, w, y, n)
-        elif mr == 9: tiles(9, 1, 0, t, x, offsets, places, w, y, n)
-        elif mr == 10: tiles(10, 1, 0, t, x, offsets, places, w, y, n)
-        elif mr == 11: tiles(11, 1, 0, t, x, offsets, places, w, y, n)
-        elif mr == 12: tiles(12, 1, 0, t, x, offsets, places, w, y, n)
-    elif nv == 2:
-        if mr == 1: tiles(1, 2, 0, t, x, offsets, places, w, y, n)
-        elif mr == 2: tiles(2, 2, 0, t, x, offsets, places, w, y, n)
-        elif mr == 3: tiles(3, 2, 0, t, x, offsets, places, w, y, n)
-        elif mr == 4: tiles(4, 2, 0, t, x, offsets, places, w, y, n)
-        elif mr == 5: tiles(5, 2, 0, t, x, offsets, places, w, y, n)
-        elif mr == 6: tiles(6, 2, 0, t, x, offsets, places, w, y, n)
-        elif REGISTERS == 32:
-            if mr == 7: tiles(7, 2, 0, t, x, offsets, places, w, y, n)
-            elif mr == 8: tiles(8, 2, 0, t, x, offsets, places, w, y, n)
-    elif nv == 3:
-        if mr == 1: tiles(1, 3, 0, t, x, offsets, places, w, y, n)
-        elif mr == 2: tiles(2, 3, 0, t, x, offsets, places, w, y, n)
-        elif mr == 3: tiles(3, 3, 0, t, x, offsets, places, w, y, n)
-        elif mr == 4: tiles(4, 3, 0, t, x, offsets, places, w, y, n)
-        elif REGISTERS == 32:
-            if mr == 5: tiles(5, 3, 0, t, x, offsets, places, w, y, n)
-            elif mr == 6: tiles(6, 3, 0, t, x, offsets, places, w, y, n)
-            elif mr == 7: tiles(7, 3, 0, t, x, offsets, places, w, y, n)
-    elif nv == 4 and REGISTERS == 32:
-        if mr == 1: tiles(1, 4, 0, t, x, offsets, places, w, y, n)
-        elif mr == 2: tiles(2, 4, 0, t, x, offsets, places, w, y, n)
-        elif mr == 3: tiles(3, 4, 0, t, x, offsets, places, w, y, n)
-        elif mr == 4: tiles(4, 4, 0, t, x, offsets, places, w, y, n)
-        elif mr == 5: tiles(5, 4, 0, t, x, offsets, places, w, y, n)
-        elif mr == 6: tiles(6, 4, 0, t, x, offsets, places, w, y, n)
+    """The menu: the tiles that exist."""
+    if HALVES and t.half:
+        if nv == 1: wide_tiles(0, 1, mr, t, x, offsets, places, w, y, n)
+        elif nv == 2: wide_tiles(0, 3, mr, t, x, offsets, places, w, y, n)
+        elif nv == 3: wide_tiles(2, 1, mr, t, x, offsets, places, w, y, n)
+        elif nv == 4: wide_tiles(3, 1, mr, t, x, offsets, places, w, y, n)
+    elif nv == 1: wide_tiles(1, 0, mr, t, x, offsets, places, w, y, n)
+    elif nv == 2: wide_tiles(2, 0, mr, t, x, offsets, places, w, y, n)
+    elif nv == 3: wide_tiles(3, 0, mr, t, x, offsets, places, w, y, n)
+    elif REGISTERS == 32: wide_tiles(4, 0, mr, t, x, offsets, places, w, y, n)
 
 cdef inline void spread_tiles(int SPREAD, int mr, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
                               const Py_ssize_t* places, const REAL* w, REAL* y, Py_ssize_t n) noexcept nogil:
-    if mr == 1: tiles(1, 1, SPREAD, t, x, offsets, places, w, y, n)
-    elif mr == 2: tiles(2, 1, SPREAD, t, x, offsets, places, w, y, n)
-    elif mr == 3: tiles(3, 1, SPREAD, t, x, offsets, places, w, y, n)
-    elif mr == 4: tiles(4, 1, SPREAD, t, x, offsets, places, w, y, n)
-    elif mr == 5: tiles(5, 1, SPREAD, t, x, offsets, places, w, y, n)
-    elif mr == 6: tiles(6, 1, SPREAD, t, x, offsets, places, w, y, n)
-    elif mr == 7: tiles(7, 1, SPREAD, t, x, offsets, places, w, y, n)
-    elif mr == 8: tiles(8, 1, SPREAD, t, x, offsets, places, w, y, n)
+    if mr == 1: tiles(1, 1, 0, SPREAD, t, x, offsets, places, w, y, n)
+    elif mr == 2: tiles(2, 1, 0, SPREAD, t, x, offsets, places, w, y, n)
+    elif mr == 3: tiles(3, 1, 0, SPREAD, t, x, offsets, places, w, y, n)
+    elif mr == 4: tiles(4, 1, 0, SPREAD, t, x, offsets, places, w, y, n)
+    elif mr == 5: tiles(5, 1, 0, SPREAD, t, x, offsets, places, w, y, n)
+    elif mr == 6: tiles(6, 1, 0, SPREAD, t, x, offsets, places, w, y, n)
+    elif mr == 7: tiles(7, 1, 0, SPREAD, t, x, offsets, places, w, y, n)
+    elif mr == 8: tiles(8, 1, 0, SPREAD, t, x, offsets, places, w, y, n)
 
 cdef void run_spread_tiles(Py_ssize_t spread, int mr, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
                            const Py_ssize_t* places, const REAL* w, REAL* y, Py_ssize_t n) noexcept nogil:
@@ -201,34 +224,30 @@ cdef void run_spread_tiles(Py_ssize_t spread, int mr, const Taps* t, const REAL*
     elif SPREADS and LANES > 4 and spread == 4: spread_tiles(4, mr, t, x, offsets, places, w, y, n)
     elif SPREADS and LANES > 8 and spread == 8: spread_tiles(8, mr, t, x, offsets, places, w, y, n)
 
-cdef inline int tile_pixels(int vectors) noexcept nogil:
-    """Most pixels of a tile that is `vectors` wide: sums fit the vector registers, pointers the integer ones."""
-    cdef int[5] few = [0, 12, 6, 4, 0], many = [0, 12, 8, 7, 6]
-    return many[vectors] if REGISTERS == 32 else few[vectors]
+cdef inline Py_ssize_t block_filters(const Conv* c, Py_ssize_t b, Py_ssize_t* held) noexcept nogil:
+    """First filter (of its group) of block b, and how many it holds: whole units. The last block is moved back to end
+    with the filters where there are enough of them, else its last vector is: vectors are then full, and filters that
+    two of them share are computed twice, equally."""
+    cdef Py_ssize_t filters = c.filters // c.groups, most = c.vectors * (1 if c.dots else LANES), first = b * most
+    held[0] = min(most, (filters - first + c.filter_unit - 1) // c.filter_unit * c.filter_unit)
+    return max(0, min(first, filters - held[0]))
 
-cdef inline Py_ssize_t vector_filters(const Conv* c) noexcept nogil:
-    return 1 if c.dots else LANES
+cdef inline Py_ssize_t block_line(const Conv* c, Py_ssize_t held) noexcept nogil:
+    """Packed weights of one input, or of one vector of channels."""
+    return held * LANES if c.dots else held
 
-cdef inline Py_ssize_t block_filters(const Conv* c, Py_ssize_t b, Py_ssize_t* width) noexcept nogil:
-    """First filter (of its group) and vectors of block b. The last block is moved back to end with the filters where
-    there are enough of them, else its last vector is: vectors are then full, and filters that two of them share are
-    computed twice, equally."""
-    cdef Py_ssize_t filters = c.filters // c.groups, each = vector_filters(c), first = b * c.vectors * each
-    width[0] = min(c.vectors, (filters - first + each - 1) // each)
-    return max(0, min(first, filters - width[0] * each))
+cdef inline Py_ssize_t tap_lines(const Conv* c) noexcept nogil:
+    return channel_vectors(c) if c.dots else reduction(c) // (c.window_h * c.window_w)
 
-cdef inline Py_ssize_t block_size(const Conv* c, Py_ssize_t width) noexcept nogil:
+cdef inline Py_ssize_t block_size(const Conv* c, Py_ssize_t held) noexcept nogil:
     """Packed weights of a block."""
-    return width * LANES + c.window_h * c.window_w * tap_size(c, width)
-
-cdef inline Py_ssize_t tap_size(const Conv* c, Py_ssize_t width) noexcept nogil:
-    return width * LANES * (channel_vectors(c) if c.dots else reduction(c) // (c.window_h * c.window_w))
+    return block_line(c, held) * (1 + c.window_h * c.window_w * tap_lines(c))
 
 cdef inline Py_ssize_t reduction(const Conv* c) noexcept nogil:
     return c.window_h * c.window_w * (c.spread if c.spread else c.channels // c.groups)
 
 cdef void pack_conv(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
-    """packed[group][block][1 + reduction][vectors * lanes] <- bias, then kernel (reduction, filters)."""
+    """packed[group][block][1 + reduction][filters held] <- bias, then kernel (reduction, filters)."""
     if c.planar:
         pack_planar(c, reduction(c), kernel, bias, packed)
         return
@@ -238,23 +257,25 @@ cdef void pack_conv(const Conv* c, const void* kernel, const void* bias, void* p
     cdef const REAL* src = <const REAL*>kernel
     cdef const REAL* b = <const REAL*>bias
     cdef REAL* dst = <REAL*>packed
-    cdef Py_ssize_t K = reduction(c), filters = c.filters // c.groups, g, block, k, j, first, width, lanes, last, at
+    cdef Py_ssize_t K = reduction(c), filters = c.filters // c.groups, g, block, k, first, held, stored, at, lanes, j
     for g in range(c.groups):
         for block in range(c.blocks):
-            first = block_filters(c, block, &width)
-            lanes = min(width * LANES, filters - first)
+            first = block_filters(c, block, &held)
+            stored = min(held, filters - first)
             first += g * filters
-            last = max(0, lanes - LANES)                 # where the last vector begins
-            memset(dst, 0, (K + 1) * width * LANES * sizeof(REAL))
-            lanes = min(lanes, LANES)
+            memset(dst, 0, (K + 1) * held * sizeof(REAL))
             for k in range(K + 1):
-                for j in range(width):
-                    at = first + min(j * LANES, last)
+                j = 0
+                while j < held:
+                    lanes = min(LANES, held - j)
+                    at = first + max(0, min(j, stored - lanes))          # the last vector may be moved back
+                    lanes = min(lanes, stored)
                     if k:
-                        memcpy(dst, src + (k - 1) * c.filters + at, lanes * sizeof(REAL))
+                        memcpy(dst + j, src + (k - 1) * c.filters + at, lanes * sizeof(REAL))
                     elif b != NULL:
-                        memcpy(dst, b + at, lanes * sizeof(REAL))
-                    dst += LANES
+                        memcpy(dst + j, b + at, lanes * sizeof(REAL))
+                    j += LANES
+                dst += held
 
 cdef struct Part:
     # Pixels that are tiled together, and the taps [h0, h1) x [w0, w1) of their windows that they meet the input with.
@@ -345,13 +366,12 @@ cdef void run_equal(Py_ssize_t spread, Py_ssize_t pixels, Py_ssize_t width, cons
         run_tiles(<int>mr, <int>width, t, x, offsets + at, places + at, w, y, n - more)
 
 cdef void run_part(const Conv* c, Taps* t, const Part* part, const REAL* x, const Py_ssize_t* offsets,
-                   const Py_ssize_t* places, const REAL* w, Py_ssize_t width, REAL* y) noexcept nogil:
+                   const Py_ssize_t* places, const REAL* w, Py_ssize_t held, REAL* y) noexcept nogil:
     """The pixels of one part."""
-    cdef Py_ssize_t tap = tap_size(c, width)
+    cdef Py_ssize_t tap = t.line * tap_lines(c)
     t.window_h = part.h1 - part.h0
     t.window_w = part.w1 - part.w0
     t.run = LANES if c.spread else c.channels // c.groups      # channels that a tile reads
-    t.line = width * LANES
     t.before = t.line + (part.h0 * c.window_w + part.w0) * tap
     t.between = (c.window_w - t.window_w) * tap
     x += part.h0 * t.step_h + part.w0 * t.step_w
@@ -360,12 +380,12 @@ cdef void run_part(const Conv* c, Taps* t, const Part* part, const REAL* x, cons
         t.run = t.window_w * t.run
         t.window_w = 1
     if c.dots:
-        run_dots(width, t, x, offsets, places, w, y, part.pixels)
+        run_dots(held, t, x, offsets, places, w, y, part.pixels)
     else:
-        run_equal(c.spread, part.pixels, width, t, x, offsets, places, w, y)
+        run_equal(c.spread, part.pixels, (held + LANES - 1) // LANES, t, x, offsets, places, w, y)
 
 cdef void run_taps(const Conv* c, const Conv* v, Taps* t, Py_ssize_t p0, Py_ssize_t p1, const REAL* x,
-                   Py_ssize_t* offsets, Py_ssize_t* places, const REAL* w, Py_ssize_t width, REAL* out) noexcept nogil:
+                   Py_ssize_t* offsets, Py_ssize_t* places, const REAL* w, Py_ssize_t held, REAL* out) noexcept nogil:
     """One tap after the other, each for all pixels that meet the input with it; between them sums are kept in `out`."""
     cdef Part part
     cdef Py_ssize_t first = p0 // c.out_width, end = (p1 - 1) // c.out_width + 1, row, next_row, column, next_column
@@ -373,7 +393,7 @@ cdef void run_taps(const Conv* c, const Conv* v, Taps* t, Py_ssize_t p0, Py_ssiz
     memset(&part, 0, sizeof(Part))                       # no taps: sums become the bias
     part.pixels = locate(v, p0, p1, first, end, 0, c.out_width, offsets, places)
     t.activation = 0
-    run_part(c, t, &part, x, offsets, places, w, width, out)
+    run_part(c, t, &part, x, offsets, places, w, held, out)
     t.resume = True
     for part.h0 in range(c.window_h):
         meet(part.h0 * c.dilation_h - c.top, c.out_height, c.height, c.stride_h, &row, &next_row)
@@ -385,12 +405,12 @@ cdef void run_taps(const Conv* c, const Conv* v, Taps* t, Py_ssize_t p0, Py_ssiz
             part.h1 = part.h0 + 1
             part.w1 = part.w0 + 1
             if part.pixels:
-                run_part(c, t, &part, x, offsets, places, w, width, out)
+                run_part(c, t, &part, x, offsets, places, w, held, out)
     if activation:
         t.activation = activation
         memset(&part, 0, sizeof(Part))                   # no taps: sums go on as they are
         part.pixels = locate(v, p0, p1, first, end, 0, c.out_width, offsets, places)
-        run_part(c, t, &part, x, offsets, places, w, width, out)
+        run_part(c, t, &part, x, offsets, places, w, held, out)
     t.resume = False
 
 cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0,
@@ -399,8 +419,8 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
     cdef Py_ssize_t* offsets = <Py_ssize_t*>scratch
     cdef Py_ssize_t* places = offsets + c.block_pixels
     cdef Part* parts = <Part*>(places + c.block_pixels)
-    cdef Py_ssize_t filters = c.filters // c.groups, full = block_size(c, c.vectors)
-    cdef Py_ssize_t last, stored, i, b, g, first, width, f, at, count = 0
+    cdef Py_ssize_t filters = c.filters // c.groups, full = block_size(c, c.vectors * (1 if c.dots else LANES))
+    cdef Py_ssize_t last, stored, i, b, g, first, held, f, at, count = 0
     cdef Taps t
     cdef const REAL* w
     cdef const REAL* src
@@ -418,23 +438,25 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
     last = (c.blocks - 1) * full + block_size(c, last)       # packed weights of one group
     for b in range(b0, b1):
         g = b // c.blocks
-        first = block_filters(c, b % c.blocks, &width)
+        first = block_filters(c, b % c.blocks, &held)
         w = weights + g * last + (b % c.blocks) * full
-        stored = min(width * vector_filters(c), filters - first)
+        stored = min(held, filters - first)
         f = g * filters + first
         # Sums of some taps stay out of y: the filters that two blocks share may be those of two threads.
-        direct = c.yf == 1 and stored >= vector_filters(c) and c.leave_out < 2
+        direct = c.yf == 1 and (stored == held or stored > LANES) and c.leave_out < 2
         dst = y + p0 * c.yp + f if direct else out
-        t.pitch = c.yp if direct else width * LANES
-        t.back = width * vector_filters(c) - stored if stored >= vector_filters(c) else 0
+        t.line = block_line(c, held)
+        t.pitch = c.yp if direct else held
+        t.back = held - stored
+        t.half = t.line % LANES != 0
         t.stream = direct and c.stream
         src = x + (first if c.spread else g * (c.channels // c.groups))
         at = 0
         for i in range(count):
-            run_part(c, &t, parts + i, src, offsets + at, places + at, w, width, dst)
+            run_part(c, &t, parts + i, src, offsets + at, places + at, w, held, dst)
             at += parts[i].pixels
         if c.leave_out == 2:
-            run_taps(c, v, &t, p0, p1, src, offsets, places, w, width, dst)
+            run_taps(c, v, &t, p0, p1, src, offsets, places, w, held, dst)
         if not direct:
             scatter(c, out, t.pitch, p0, p1 - p0, f, stored, y)
 

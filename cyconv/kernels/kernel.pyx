@@ -16,12 +16,20 @@ from cyconv.kernels.contract cimport Conv, Kernels
 cdef extern from "simd.h" nogil:
     ctypedef float REAL
     ctypedef float vec
-    const int LANES, REGISTERS, SPREADS, DOTS, MOST_TAPS
+    ctypedef float half
+    const int LANES, REGISTERS, HALVES, SPREADS, DOTS, MOST_TAPS
     vec vload(const REAL*) noexcept
     vec vfetch(const REAL*) noexcept
     void vstore(REAL*, vec) noexcept
     void vstream(REAL*, vec) noexcept
     vec vset(REAL) noexcept
+    half hload(const REAL*) noexcept
+    half hset(REAL) noexcept
+    void hstore(REAL*, half) noexcept
+    half vlow(vec) noexcept
+    half hnonneg(half) noexcept
+    half hatmost(half, REAL) noexcept
+    half hleak(half, REAL) noexcept
     vec vspread(vec, int, int) noexcept
     vec vevens(vec, vec) noexcept
     vec vzip(vec, vec, int) noexcept
@@ -59,6 +67,7 @@ table.conv_bytes = sizeof(Conv)
 table.lanes = LANES
 table.real_bytes = sizeof(REAL)
 table.spreads = SPREADS
+table.halves = HALVES
 table.dots = DOTS if SPREADS else 0
 table.conv = run_conv
 table.depthwise = run_depthwise

@@ -157,7 +157,7 @@ cdef void multiply_planes(const Conv* c, const REAL* x, Py_ssize_t p0, Py_ssize_
     t.jumps = p.jumps
     t.window_w = 1
     t.pitch = c.yf
-    t.resume = False
+    t.resume = t.half = False
     t.stream = c.stream
     t.activation = c.activation
     t.slope = <REAL>c.slope
