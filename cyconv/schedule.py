@@ -39,7 +39,7 @@ GATHER = 1.0  # of an element by itself
 WAYS = read_cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the first-level cache holds
 WAY_BYTES = 4096  # addresses this far apart share a set
 NEAR_LINES = 256  # half of that cache
-TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
+TILE_LINES = (24, 15)  # under a depthwise tile and 3 x 3 windows: 2 x 4 pixels at stride 1, 1 x 2 at stride 2
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
 LOADED_BYTES = 512  # of a pixel, that a depthwise layer loads together
 
@@ -210,12 +210,13 @@ def whole_vectors(g: Geometry, block: PlaneBlock, lanes: int) -> tuple[int, bool
     return out_w * (lanes // gcd(lanes, out_w) if aligned else 1), aligned
 
 
-def collides(channels: int, itemsize: int) -> bool:
+def collides(g: Geometry, itemsize: int) -> bool:
     """Return whether the pixels under a depthwise tile share so few cache sets that they evict each other.
 
     Loaded to scratch, a few channels at a time, they do not.
     """
-    return WAY_BYTES // gcd(channels * itemsize, WAY_BYTES) * WAYS < TILE_LINES
+    lines = TILE_LINES[g.window == (3, 3) and g.strides == (2, 2)]
+    return WAY_BYTES // gcd(g.filters * itemsize, WAY_BYTES) * WAYS < lines
 
 
 def most_rows(g: Geometry, fits: Callable[[int, int], bool]) -> int:
@@ -410,7 +411,7 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
         blocks=-(-g.filters // lanes),
         block_pixels=pixels,
         block_shape=not pieces,
-        load=(g.channels_first and g.channels > 1) or not grouped or collides(g.filters, itemsize),
+        load=(g.channels_first and g.channels > 1) or not grouped or collides(g, itemsize),
         fetch_ahead=itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES,
         stream=g.filters % lanes == 0 and not g.channels_first and not fused and streams(g, target),
         unit=out_w if out_h >= LEAST_ROWS else 1,

@@ -275,6 +275,10 @@ cdef void depthwise_run(const Conv* c, const REAL* x, const REAL* weights, REAL*
             scatter(c, out, S * F, p, count, 0, F, y)
         p += count
 
+cdef inline bint crowded(const Conv* v, Py_ssize_t apart) noexcept nogil:
+    """Whether pixels under 3 x 3 windows at stride 2 are a multiple of so many bytes apart, and share cache sets."""
+    return v.stride_w == 2 and v.window_w == 3 and v.xw * <Py_ssize_t>sizeof(REAL) % apart == 0
+
 cdef void depthwise_row(const Conv* c, Conv* part, int kc, bint whole, int rows, bint inside, const REAL* x,
                         const REAL* w, REAL* y, Py_ssize_t ih, Py_ssize_t column, Py_ssize_t end, Py_ssize_t apart,
                         Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
@@ -287,9 +291,9 @@ cdef void depthwise_row(const Conv* c, Conv* part, int kc, bint whole, int rows,
     x += first * c.xw
     iw = (iw - first) // apart
     part.width = (c.width - first + apart - 1) // apart
-    # Two rows at stride 2: 8 sums are too many for 16 registers, and the inputs that 3 x 3 windows of 4 pixels meet are
-    # too many for 8 sets of the first-level cache.
-    if rows * c.stride_w == 4 and (REGISTERS == 16 or c.window_w == 3 and part.xw % (512 // sizeof(REAL)) == 0):
+    # At stride 2: 8 sums are too many for 16 registers, and the inputs that 3 x 3 windows of 4 pixels meet are too many
+    # for 8 sets of the first-level cache.
+    if whole and c.stride_w == 2 and (rows == 2 and REGISTERS == 16 or crowded(c, 512)):
         most = 2
     # Tiles as equal as possible: `more` of mr + 1 pixels, then the others of mr.
     n = (count + most - 1) // most
@@ -357,8 +361,8 @@ cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, R
         row = p // c.out_width
         column = p - row * c.out_width
         end = min(c.out_width, column + p1 - p)
-        # Two rows where both are whole: they share inputs and weights.
-        rows = 2 if paired and column == 0 and p + 2 * c.out_width <= p1 else 1
+        # Two rows where both are whole: they share inputs and weights. One where what two meet is too many for two sets.
+        rows = 2 if paired and column == 0 and p + 2 * c.out_width <= p1 and not crowded(c, 2048) else 1
         ih = row * c.stride_h - c.top
         inside = ih >= 0 and ih + (rows - 1) * c.stride_h + (c.window_h - 1) * c.dilation_h < c.height
         b = b0
