@@ -41,6 +41,8 @@ WAY_BYTES = 4096  # addresses this far apart share a set
 NEAR_LINES = 256  # half of that cache
 TILE_LINES = (24, 15)  # under a depthwise tile and 3 x 3 windows: 2 x 4 pixels at stride 1, 1 x 2 at stride 2
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
+OFF_BYTES = 16  # behind the start of a line: where NumPy's large arrays begin
+LEADING_VECTORS = (9, 16)  # of channels at least, at a stride and else, to load one more but each from one line
 LOADED_BYTES = 512  # of a pixel, that a depthwise layer loads together
 
 Fields: TypeAlias = dict[str, int]
@@ -397,6 +399,11 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     rows, columns, pieces = equal_blocks(g, 2, MOST_BLOCK_PIXELS, 24, fits)
     pixels = rows * columns
     loaded_pixels, split = load(rows, columns)
+    contiguous = not g.channels_first or g.channels == 1
+    in_place = grouped and contiguous and not collides(g, itemsize)
+    # Loads that meet two lines take twice as long: worth one more vector of many where there are many loads.
+    many = LEADING_VECTORS[0] if max(g.strides) > 1 else LEADING_VECTORS[1] if prod(g.window) > 9 else math.inf
+    leads = in_place and g.filters % lanes == 0 and g.filters >= many * lanes
     # Vectors behind the row that is one run, or behind each row of channels that are loaded together.
     behind = phases or grouped * loaded(rows, g.window[0], g.strides[0], g.dilation_rate[0])[0]
     return _fields(
@@ -408,10 +415,11 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
         vectors=1,
         filter_unit=lanes,
         phases=phases,
+        lead=(OFF_BYTES // itemsize) % lanes if leads else 0,
         blocks=-(-g.filters // lanes),
         block_pixels=pixels,
         block_shape=not pieces,
-        load=(g.channels_first and g.channels > 1) or not grouped or collides(g, itemsize),
+        load=not in_place,
         fetch_ahead=itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES,
         stream=g.filters % lanes == 0 and not g.channels_first and not fused and streams(g, target),
         unit=out_w if out_h >= LEAST_ROWS else 1,
@@ -484,6 +492,7 @@ _UNUSED = {  # by some kernels
     "dots": False,
     "leave_out": 0,
     "phases": 0,
+    "lead": 0,
     "split_rows": False,
     "split_columns": False,
     "loaded_channels": 1,

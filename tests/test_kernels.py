@@ -501,6 +501,27 @@ def test_depthwise_loads_blocks_of_padding_alone(dtype, strides):
 
 
 @pytest.mark.usefixtures("isa")
+@dtypes
+@pytest.mark.parametrize("channels", [144, 256, 272])
+@pytest.mark.parametrize("window, strides", [(3, 2), (5, 1), (5, 2), (4, 1), (2, 3)])
+@pytest.mark.parametrize("op", ["depthwise_conv", "separable_conv"])
+def test_depthwise_meets_whole_cache_lines(op, dtype, channels, window, strides, set_num_threads):
+    """Vectors of channels begin elsewhere where the input is 16 bytes off a line, and nowhere else."""
+    shape, *weights = shapes(op, (9, 12), (window, window), channels, 8)
+    case = make(op, (2, *shape[1:]), *weights, dtype=dtype, padding="same", strides=strides)
+    case.inputs = at_offset(case.inputs, 0)
+    want = check(case)
+    with scheduled(SERIAL_FLOPS=100):
+        for offset in (8, 16, 32, 48):
+            moved = replace(case, inputs=at_offset(case.inputs, offset))
+            for threads in (1, 3, 7):
+                set_num_threads(threads)
+                np.testing.assert_array_equal(moved.run(), want, err_msg=f"{case} {offset}")
+            view = replace(moved, inputs=at_offset(case.inputs, offset)[:, ::2, 1:])
+            np.testing.assert_array_equal(view.run(), replace(view, inputs=view.inputs.copy()).run(), err_msg=str(view))
+
+
+@pytest.mark.usefixtures("isa")
 @given(case=cases(batches=(1, 2)), offset=st.sampled_from([0, 16, 64]))
 def test_results_that_go_past_the_caches(case, offset):
     """Large ones do, here all; those that do not start on a cache line do not."""

@@ -136,17 +136,19 @@ cdef inline void depthwise_tiles(int R, int MR, int KC, bint WHOLE, int S, bint 
     """R rows x MR pixels, channel vectors [b0, b1). Where data come from memory, what the next rows read and write is
     fetched ahead; from a cache the processor fetches it in time itself, and doing it twice costs a third."""
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
-    cdef Py_ssize_t size = (v.window_h * v.window_w + 1) * LANES, b, at, xw = v.xw, yp = v.yp, filters = v.filters
+    cdef Py_ssize_t size = (v.window_h * v.window_w + 1) * LANES, b, at, xw = v.xw, yp = v.yp
     cdef Py_ssize_t window_h = v.window_h, window_w = v.window_w, stride = v.stride_w, dilation = v.dilation_w
     cdef Py_ssize_t dilation_h = v.dilation_h, row_step = v.dilation_h * v.xh, height = v.height
     cdef Py_ssize_t yh = v.out_width * v.yp
+    cdef Py_ssize_t next = b0 * LANES - v.lead, full = v.filters - LANES
     cdef size_t width = v.width
     cdef int activation = v.activation, r, i
     cdef bint fetch_ahead = v.fetch_ahead, stream = v.stream
     cdef REAL slope = <REAL>v.slope
     x += row * v.xh + column * xw
     for b in range(b0, b1):
-        at = min(b * LANES, filters - LANES)               # the last vector moved back to be full
+        at = max(0, min(next, full))                       # the last vector moved back to be full
+        next += LANES
         vrenew(xw)             # else dozens of addresses are kept across the loop, on the stack
         vrenew(row_step)
         if WHOLE and fetch_ahead:
@@ -221,7 +223,8 @@ cdef inline int chunk(const Conv* v, bint* whole) noexcept nogil:
 
 cdef void pack_depthwise(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
     """packed[block or phase][1 + taps][lanes] <- bias, then kernel (taps, filters); zeros beyond the filters. Phases
-    go on with the first filter behind the last."""
+    go on with the first filter behind the last. If there is a lead, the blocks that begin so much earlier follow, and
+    one more."""
     if c.planar:
         pack_planar(c, c.window_h * c.window_w, kernel, bias, packed)
         return
@@ -229,8 +232,9 @@ cdef void pack_depthwise(const Conv* c, const void* kernel, const void* bias, vo
     cdef const REAL* b = <const REAL*>bias
     cdef REAL* dst = <REAL*>packed
     cdef Py_ssize_t taps = c.window_h * c.window_w, block, t, k, first, f
-    for block in range(c.phases if c.phases else c.blocks):
-        first = block * LANES if c.phases else max(0, min(block * LANES, c.filters - LANES))
+    for block in range(c.phases if c.phases else c.blocks * 2 + 1 if c.lead else c.blocks):
+        first = block * LANES if block < c.blocks or c.phases else (block - c.blocks) * LANES - c.lead
+        first = first if c.phases else max(0, min(first, c.filters - LANES))
         for t in range(-1, taps):
             for k in range(LANES):
                 f = (first + k) % c.filters if c.phases else first + k
@@ -317,14 +321,20 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
     cdef const REAL* src = x
     cdef REAL* out = y
     cdef Py_ssize_t b = b0, end = b1, c0, group = c.loaded_channels // LANES
-    cdef bint direct = c.yf == 1
+    cdef bint direct = c.yf == 1, leads
     if c.phases:
         depthwise_run(c, x, weights, y, scratch, p0, p1)
         return
     if not direct:             # whole vectors to scratch, then where they belong
         out = <REAL*>(scratch + c.load_bytes) - p0 * c.filters
+    leads = c.lead and direct and not (c.load or c.stream or <uintptr_t>x % LINE != OFF or
+                                       (c.xw | c.xh) * <Py_ssize_t>sizeof(REAL) % LINE)
+    if leads:
+        weights += c.blocks * (c.window_h * c.window_w + 1) * LANES
+        end = b1 = b1 + (b1 == c.blocks)
     while b < b1:
         v = c[0]
+        v.lead = c.lead if leads else 0
         if c.load and c.multiplier == 1:       # a few channels at a time, which a tile still finds in a near cache
             end = min(b + group, b1)
             c0 = min(b * LANES, c.filters - LANES)
@@ -361,7 +371,7 @@ cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, R
         row = p // c.out_width
         column = p - row * c.out_width
         end = min(c.out_width, column + p1 - p)
-        # Two rows where both are whole: they share inputs and weights. One where what two meet is too many for two sets.
+        # Two rows where both are whole: they share inputs and weights. One where two meet too much for two sets.
         rows = 2 if paired and column == 0 and p + 2 * c.out_width <= p1 and not crowded(c, 2048) else 1
         ih = row * c.stride_h - c.top
         inside = ih >= 0 and ih + (rows - 1) * c.stride_h + (c.window_h - 1) * c.dilation_h < c.height

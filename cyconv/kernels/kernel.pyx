@@ -8,7 +8,7 @@ like any input; where weights are finite that adds nothing, and dense layers may
 """
 from cpython.pycapsule cimport PyCapsule_New
 from cython.parallel cimport prange
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 from cyconv.kernels.contract cimport Conv, Kernels
@@ -52,6 +52,7 @@ cdef enum:
     PREFETCH = 512       # elements of packed weights ahead of the tile
     FETCH = 2048         # elements of an input ahead of a tile that reads all of it once, in one go
     LINE = 64            # bytes of a cache line
+    OFF = 16             # bytes behind the start of a line: where NumPy's large arrays begin
     GROUP = 512 // sizeof(vec)    # channel vectors of a depthwise row that are finished before the next ones
 
 include "tasks.pxi"
