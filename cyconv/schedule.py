@@ -38,7 +38,6 @@ LOAD = 3.0  # of a vector of channels that is copied with the padding around it
 GATHER = 1.0  # of an element by itself
 WAYS = read_cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the first-level cache holds
 WAY_BYTES = 4096  # addresses this far apart share a set
-NEAR_LINES = 256  # half of that cache
 TILE_LINES = (24, 15)  # under a depthwise tile and 3 x 3 windows: 2 x 4 pixels at stride 1, 1 x 2 at stride 2
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
 OFF_BYTES = 16  # behind the start of a line: where NumPy's large arrays begin
@@ -160,9 +159,8 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
             cycles, vectors = by_rows, width
     if not direct:
         cycles += scattered
-    # Filters find what the tile before them has read in the first-level cache, if planes are in different sets of it.
-    lines = prod(g.window) * depth * (vectors + 1)
-    near = lines <= NEAR_LINES and depth <= WAY_BYTES // gcd(prod(g.size) * itemsize, WAY_BYTES) * WAYS
+    # Planes in the same sets of a cache would evict each other before the next filters read them.
+    near = depth <= WAY_BYTES // gcd(prod(g.size) * itemsize, WAY_BYTES) * WAYS
     near = near or depth <= 4 or filters <= target.tile_pixels[vectors]
     in_place = direct and g.strides == (1, 1) and (g.channels_first or g.channels == 1) and near
     load = not in_place or block.split_rows or block.split_columns
