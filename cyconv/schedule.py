@@ -38,7 +38,8 @@ LOAD = 3.0  # of a vector of channels that is copied with the padding around it
 GATHER = 1.0  # of an element by itself
 WAYS = read_cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the first-level cache holds
 WAY_BYTES = 4096  # addresses this far apart share a set
-TILE_LINES = (24, 15)  # under a depthwise tile and 3 x 3 windows: 2 x 4 pixels at stride 1, 1 x 2 at stride 2
+TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
+FEW_LINES = 15  # under one of 1 x 2 pixels and a 3 x 3 window at stride 2, or of 8 pixels and 8 taps of one row
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
 OFF_BYTES = 16  # behind the start of a line: where NumPy's large arrays begin
 LEADING_VECTORS = (9, 16)  # of channels at least, at a stride and else, to load one more but each from one line
@@ -215,8 +216,8 @@ def collides(g: Geometry, itemsize: int) -> bool:
 
     Loaded to scratch, a few channels at a time, they do not.
     """
-    lines = TILE_LINES[g.window == (3, 3) and g.strides == (2, 2)]
-    return WAY_BYTES // gcd(g.filters * itemsize, WAY_BYTES) * WAYS < lines
+    few = g.window[0] == 1 or (g.window == (3, 3) and g.strides == (2, 2))
+    return WAY_BYTES // gcd(g.filters * itemsize, WAY_BYTES) * WAYS < (FEW_LINES if few else TILE_LINES)
 
 
 def most_rows(g: Geometry, fits: Callable[[int, int], bool]) -> int:
