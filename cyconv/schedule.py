@@ -401,7 +401,7 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     contiguous = not g.channels_first or g.channels == 1
     in_place = grouped and contiguous and not collides(g, itemsize)
     # Loads that meet two lines take twice as long: worth one more vector of many where there are many loads.
-    many = LEADING_VECTORS[0] if max(g.strides) > 1 else LEADING_VECTORS[1] if prod(g.window) > 9 else math.inf
+    many = LEADING_VECTORS[0] if max(g.strides) > 1 else LEADING_VECTORS[1] if max(g.window) > 3 else math.inf
     leads = in_place and g.filters % lanes == 0 and g.filters >= many * lanes
     # Vectors behind the row that is one run, or behind each row of channels that are loaded together.
     behind = phases or grouped * loaded(rows, g.window[0], g.strides[0], g.dilation_rate[0])[0]
