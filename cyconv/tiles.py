@@ -95,7 +95,11 @@ def tile_vectors(vectors: float, parts: list[Part], target: Target, most: int = 
                     total += times * blocks * tiles * (reduction * step + 8 + (4 if resume else 2) * mr * v)
         return total * (UNEVEN if vectors % width else 1)
 
-    return min((cycles(v), v) for v in range(1, len(menu)) if menu[v] and v < max(vectors, 1) + 1)
+    found, width = min((cycles(v), v) for v in range(1, len(menu)) if menu[v] and v < max(vectors, 1) + 1)
+    # Where half a vector takes half the time, a multiply-add of one takes a cycle. Widths compare as they are, but not
+    # vectors of pixels with those of filters, nor whole windows with those that padding is left out of.
+    more = target.halves * max(vectors, 1) * sum(p.times * p.pixels * p.reduction for p in parts) / 2
+    return found + more, width
 
 
 def dot_tile(filters: int, parts: list[Part], target: Target, loaded_cycles: float) -> tuple[float, int]:
