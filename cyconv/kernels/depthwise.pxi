@@ -327,7 +327,7 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
         return
     if not direct:             # whole vectors to scratch, then where they belong
         out = <REAL*>(scratch + c.load_bytes) - p0 * c.filters
-    leads = c.lead and direct and not (c.load or c.stream or <uintptr_t>x % LINE != OFF or
+    leads = c.lead and direct and not (c.load or c.stream or <uintptr_t>x % LINE != c.lead * sizeof(REAL) or
                                        (c.xw | c.xh) * <Py_ssize_t>sizeof(REAL) % LINE)
     if leads:
         weights += c.blocks * (c.window_h * c.window_w + 1) * LANES

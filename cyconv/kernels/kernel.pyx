@@ -52,7 +52,6 @@ cdef enum:
     PREFETCH = 512       # elements of packed weights ahead of the tile
     FETCH = 2048         # elements of an input ahead of a tile that reads all of it once, in one go
     LINE = 64            # bytes of a cache line
-    OFF = 16             # bytes behind the start of a line: where NumPy's large arrays begin
     GROUP = 512 // sizeof(vec)    # channel vectors of a depthwise row that are finished before the next ones
 
 include "tasks.pxi"

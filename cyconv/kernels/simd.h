@@ -162,7 +162,7 @@ typedef REAL half __attribute__((vector_size(LANES / 2 * REAL_BYTES), aligned(RE
 #endif
 CYCONV_INLINE half vlow(vec v) { return __builtin_shufflevector(v, v, EACH_HALF(AGAIN, 0, LANES, 0)); }
 CYCONV_INLINE vec vtwice(half h) { return SHUFFLE(h, h, AGAIN, LANES / 2, 0); }
-/* As whole vectors: the comparisons of halves know but half of the registers, and sums would leave theirs. */
+/* As whole vectors: once for a tile, so that halves need no comparisons of their own. */
 CYCONV_INLINE half hnonneg(half h) { return vlow(vnonneg(vtwice(h))); }
 CYCONV_INLINE half hatmost(half h, REAL top) { return vlow(vatmost(vtwice(h), top)); }
 CYCONV_INLINE half hleak(half h, REAL slope) { return vlow(vleak(vtwice(h), slope)); }
