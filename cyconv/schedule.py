@@ -19,6 +19,7 @@ from cyconv.tiles import (
     Target,
     dense_parts,
     dot_tile,
+    multiply_adds,
     read_cache,
     tile_vectors,
     transposed_cycles,
@@ -293,6 +294,8 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
     if target.spreads and filters == depth and 1 < depth < lanes <= g.filters and lanes % depth == 0:
         groups, filters, spread = 1, g.filters, depth
     unit = lanes if spread else filter_unit(filters, target)
+    if lanes < filters < 2 * lanes and multiply_adds(1.5, target) > 2:
+        unit = lanes  # three halves take longer
     held = -(-filters // unit) * unit
     ways = dense_parts(g, rows, columns)
     if across:

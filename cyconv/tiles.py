@@ -34,6 +34,7 @@ class Target(NamedTuple):
     tile_pixels: tuple[int, ...]  # most pixels of a tile by its width in vectors, 0: there is none
     spreads: bool  # whether there are tiles of groups that share a vector
     halves: bool  # whether there are tiles whose last vector is half a one
+    two_passes: bool  # whether a multiply-add of one takes half the time of a vector's
     dots: int  # sums of a tile whose vectors are of channels, 0: there is none
 
 
@@ -60,6 +61,14 @@ def tap_outputs(size: int, outputs: int, pad: int, window: int, stride: int, dil
     """Return how many outputs of one axis meet the input with each tap."""
     places = [tap * dilation_rate - pad for tap in range(window)]
     return [max(0, min(outputs, -((at - size) // stride)) - min(outputs, max(0, -(at // stride)))) for at in places]
+
+
+def multiply_adds(vectors: float, target: Target) -> float:
+    """Return how many a pixel takes of a tile so wide, by the time of one of a whole vector.
+
+    Half a vector takes as long as a whole one, where not half of it; one and a half are three halves.
+    """
+    return vectors if target.two_passes else 3 if vectors == 1.5 else ceil(vectors)
 
 
 class Part(NamedTuple):
@@ -91,14 +100,14 @@ def tile_vectors(vectors: float, parts: list[Part], target: Target, most: int = 
                     mr = pixels / tiles
                     far = v * target.lanes * target.itemsize * reduction > CACHE_BYTES * 3 // 4
                     loads = mr + v + max(0, mr - 8)  # pointers beyond the integer registers are loaded too
-                    step = max(mr * v / 2, loads / 2, 4.0) + v / (2 if far else 4)
+                    step = max(mr * multiply_adds(v, target) / 2, loads / 2, 4.0) + v / (2 if far else 4)
                     total += times * blocks * tiles * (reduction * step + 8 + (4 if resume else 2) * mr * v)
         return total * (UNEVEN if vectors % width else 1)
 
     found, width = min((cycles(v), v) for v in range(1, len(menu)) if menu[v] and v < max(vectors, 1) + 1)
     # Where half a vector takes half the time, a multiply-add of one takes a cycle. Widths compare as they are, but not
     # vectors of pixels with those of filters, nor whole windows with those that padding is left out of.
-    more = target.halves * max(vectors, 1) * sum(p.times * p.pixels * p.reduction for p in parts) / 2
+    more = target.two_passes * max(vectors, 1) * sum(p.times * p.pixels * p.reduction for p in parts) / 2
     return found + more, width
 
 

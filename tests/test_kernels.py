@@ -380,6 +380,22 @@ def test_vectors_of_pixels_and_of_filters_differ_in_no_bit(case, activation, cac
 
 
 @pytest.mark.usefixtures("isa")
+@given(case=cases("conv", orders=("C",)))
+def test_the_time_of_half_a_vector_changes_no_bit(case):
+    """Tiles are chosen by whether it is half that of a whole one, which differs between CPUs of one instruction set."""
+    choose, results = schedule.single, []
+    for two_passes in (False, True):
+
+        def on(g, target, two_passes=two_passes):
+            return choose(g, target._replace(two_passes=two_passes))
+
+        with scheduled(single=on):
+            check(case)
+            results.append(case.run())
+    np.testing.assert_array_equal(*results, err_msg=str(case))
+
+
+@pytest.mark.usefixtures("isa")
 @dtypes
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("cache", [1 << 12, 1 << 20], ids=["small blocks", "large blocks"])

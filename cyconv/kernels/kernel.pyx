@@ -42,6 +42,7 @@ cdef extern from "simd.h" nogil:
     vec vleak(vec, REAL) noexcept
     void vprefetch(const REAL*) noexcept
     void vfence() noexcept
+    int two_passes() noexcept
     void vrenew(Py_ssize_t) noexcept
     void vhold "vrenew" (const REAL*) noexcept
     Py_ssize_t vtake(Py_ssize_t*) noexcept
@@ -68,6 +69,7 @@ table.lanes = LANES
 table.real_bytes = sizeof(REAL)
 table.spreads = SPREADS
 table.halves = HALVES
+table.two_passes = two_passes()
 table.dots = DOTS if SPREADS else 0
 table.conv = run_conv
 table.depthwise = run_depthwise
