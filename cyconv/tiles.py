@@ -85,13 +85,13 @@ def tile_vectors(vectors: float, parts: list[Part], target: Target, most: int = 
 
     What it tiles is so many vectors, of which the last may be half a one.
 
-    The model: two multiply-adds and two loads a cycle, four cycles until a sum can be added to again, weights read
-    from the second-level cache at 32 bytes a cycle beside that, from the last at half of it, and a fixed price for each
-    tile and each load and store of its sums. Blocks that are not all of one width are harder to share out.
+    The model: two multiply-adds and two loads a cycle, four cycles until a sum can be added to again, a quarter of a
+    cycle for a vector of weights that comes from the second-level cache, half of one from the last, and a fixed price
+    for each tile and each load and store of its sums. Blocks that are not all of one width are harder to share out.
     """
     menu = target.tile_pixels[: most + 1]
 
-    def cycles(width: int) -> float:
+    def cycles(width: int, weights: float) -> float:
         total = 0.0
         for v, blocks in ((width, vectors // width), (vectors % width, 1)):
             if v and blocks:
@@ -100,15 +100,16 @@ def tile_vectors(vectors: float, parts: list[Part], target: Target, most: int = 
                     mr = pixels / tiles
                     far = v * target.lanes * target.itemsize * reduction > CACHE_BYTES * 3 // 4
                     loads = mr + v + max(0, mr - 8)  # pointers beyond the integer registers are loaded too
-                    step = max(mr * multiply_adds(v, target) / 2, loads / 2, 4.0) + v / (2 if far else 4)
+                    step = max(mr * multiply_adds(v, target) / 2, loads / 2, 4.0) + v * (0.5 if far else weights)
                     total += times * blocks * tiles * (reduction * step + 8 + (4 if resume else 2) * mr * v)
         return total * (UNEVEN if vectors % width else 1)
 
-    found, width = min((cycles(v), v) for v in range(1, len(menu)) if menu[v] and v < max(vectors, 1) + 1)
-    # Where half a vector takes half the time, a multiply-add of one takes a cycle. Widths compare as they are, but not
-    # vectors of pixels with those of filters, nor whole windows with those that padding is left out of.
+    _, width = min((cycles(v, 1 / 16), v) for v in range(1, len(menu)) if menu[v] and v < max(vectors, 1) + 1)
+    # Widths compare by less than what vectors of pixels and of filters, or whole windows and those that padding is left
+    # out of, compare by: a tile computes while its weights come, so that wide ones pay; and all pay alike where a
+    # multiply-add takes a cycle because half a vector takes half the time.
     more = target.two_passes * max(vectors, 1) * sum(p.times * p.pixels * p.reduction for p in parts) / 2
-    return found + more, width
+    return cycles(width, 1 / 4) + more, width
 
 
 def dot_tile(filters: int, parts: list[Part], target: Target, loaded_cycles: float) -> tuple[float, int]:
