@@ -85,9 +85,10 @@ def tile_vectors(vectors: float, parts: list[Part], target: Target, most: int = 
 
     What it tiles is so many vectors, of which the last may be half a one.
 
-    The model: two multiply-adds and two loads a cycle, four cycles until a sum can be added to again, a quarter of a
-    cycle for a vector of weights that comes from the second-level cache, half of one from the last, and a fixed price
-    for each tile and each load and store of its sums. Blocks that are not all of one width are harder to share out.
+    The model: two multiply-adds and two loads a cycle, the loads a little beside that, as other threads of the core
+    wait for them; four cycles until a sum can be added to again; a quarter of a cycle for a vector of weights that
+    comes from the second-level cache, half of one from the last; and a fixed price for each tile and each load and
+    store of its sums. Blocks that are not all of one width are harder to share out.
     """
     menu = target.tile_pixels[: most + 1]
 
@@ -100,7 +101,8 @@ def tile_vectors(vectors: float, parts: list[Part], target: Target, most: int = 
                     mr = pixels / tiles
                     far = v * target.lanes * target.itemsize * reduction > CACHE_BYTES * 3 // 4
                     loads = mr + v + max(0, mr - 8)  # pointers beyond the integer registers are loaded too
-                    step = max(mr * multiply_adds(v, target) / 2, loads / 2, 4.0) + v * (0.5 if far else weights)
+                    step = max(mr * multiply_adds(v, target) / 2, loads / 2, 4.0) + loads / 50
+                    step += v * (0.5 if far else weights)
                     total += times * blocks * tiles * (reduction * step + 8 + (4 if resume else 2) * mr * v)
         return total * (UNEVEN if vectors % width else 1)
 
