@@ -99,9 +99,9 @@ cdef inline void tiles(int MR, int NV, int NH, int SPREAD, const Taps* t, const 
                 w += SPREAD * LANES
                 k += LANES
             else:
-                vprefetch(w + PREFETCH)
-                if (2 * NV + NH) * LANES // 2 * sizeof(REAL) > 64:
-                    vprefetch(w + PREFETCH + 64 // sizeof(REAL))
+                if MR > 3:
+                    for j in range(((2 * NV + NH) * LANES // 2 * sizeof(REAL) + 63) // 64):
+                        vprefetch(w + PREFETCH + j * (64 // sizeof(REAL)))
                 for j in range(NV):                     # two or three uses: GCC would load again for each
                     wv[j] = vfetch(w + j * LANES) if 1 < MR < 4 else vload(w + j * LANES)
                 for j in range(NH):
