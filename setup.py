@@ -98,7 +98,7 @@ def extension(name, source, macros=(), flags=()):
     made = Extension(
         name,
         [source],
-        include_dirs=[np.get_include(), "cyconv/kernels"],
+        include_dirs=[np.get_include(), "cyconv", "cyconv/kernels"],
         depends=[str(p) for p in sorted(pathlib.Path("cyconv").rglob("*.[ph]*")) if p.suffix in (".pxi", ".pxd", ".h")],
         define_macros=[
             ("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"),

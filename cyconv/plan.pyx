@@ -4,7 +4,7 @@ cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from libc.stdint cimport uintptr_t
 
-from cyconv.kernels.contract cimport Conv, Kernels, run_t
+from cyconv.kernels.contract cimport Conv, Kernels, run_t, work_t
 
 import numpy as np
 
@@ -46,6 +46,9 @@ cdef extern from *:
     const int CYCONV_OPENMP
     int omp_get_max_threads() nogil
     int cyconv_limit           # of the threads of calls from this Python thread; 0: none
+
+cdef extern from "team.h" nogil:
+    bint cyconv_call_team(work_t, void*, int) noexcept
 
 # Activations that the kernels apply: (code, slope). leaky_relu's slope is Keras's default.
 cdef dict _ACTIVATIONS = {
@@ -392,11 +395,12 @@ cdef class Plan:
         scratch_bytes = ((second.scratch_bytes if self._separable else c.scratch_bytes) + LINE) * workers
         scratch = _take(&scratch_bytes)
         if self._small <= SMALL_BYTES:
-            self._run(&c, &second, source, self._packed, self._packed + self._first_bytes, target, scratch, workers)
+            self._run(&c, &second, source, self._packed, self._packed + self._first_bytes, target, scratch, workers,
+                      cyconv_call_team)
         else:
             with nogil:
                 self._run(&c, &second, source, self._packed, self._packed + self._first_bytes, target, scratch,
-                          workers)
+                          workers, cyconv_call_team)
         _give(scratch, scratch_bytes)
         return y
 

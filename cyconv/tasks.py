@@ -6,7 +6,7 @@ IN_TURNS = 1.25  # price of results that two threads write in turns
 PARTS_A_THREAD = 2  # at most
 LEAST_PART_FLOPS = 8_000_000  # what another thread could take over: some 100 us
 LEAST_PART_PIXELS = 48  # a few register tiles
-SERIAL_FLOPS = 100_000  # for each thread: a parallel region costs about 1 us
+SERIAL_FLOPS = 50_000  # for each thread: half a microsecond, and waking another costs up to as much
 
 
 def share(

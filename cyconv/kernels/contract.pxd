@@ -37,10 +37,13 @@ cdef struct Conv:
     double slope
     int flush                             # denormals count as zero while the kernel runs
 
+ctypedef void (*work_t)(void*, int) noexcept nogil
+# (work, call, threads): work(call, thread) of all threads is done, or, if it returns 0, nothing is
+ctypedef bint (*team_t)(work_t, void*, int) noexcept nogil
 # (convolution, of the separable: its pointwise half or NULL, input, packed weights, pointwise packed weights, output,
-#  scratch of `threads` tasks, threads)
-ctypedef void (*run_t)(const Conv*, const Conv*, const void*, const void*, const void*, void*, char*,
-                       int) noexcept nogil
+#  scratch of `threads` tasks, threads, the team that they are)
+ctypedef void (*run_t)(const Conv*, const Conv*, const void*, const void*, const void*, void*, char*, int,
+                       team_t) noexcept nogil
 # (convolution, kernel (taps, channels, filters) contiguous, bias or NULL, packed weights)
 ctypedef void (*pack_t)(const Conv*, const void*, const void*, void*) noexcept nogil
 # (elements, how many): whether all are finite

@@ -49,6 +49,7 @@ cdef inline void tiles(int MR, int NV, int NH, int SPREAD, const Taps* t, const 
     cdef Py_ssize_t window_h = t.window_h, window_w = t.window_w, step_h = t.step_h, step_w = t.step_w, run = t.run
     cdef Py_ssize_t before = t.before, between = t.between, pitch = t.pitch, line = t.line
     cdef Py_ssize_t behind = NV * LANES                 # the whole vectors
+    cdef int lines = ((2 * NV + NH) * LANES // 2 * REAL_BYTES + LINE - 1) // LINE       # of weights for one input
     # Where the last of all begins in the output; by itself it is never moved back.
     cdef Py_ssize_t last = (behind + (NH - 1) * LANES // 2 if NH else behind - LANES) - (t.back if NV + NH > 1 else 0)
     cdef Py_ssize_t next_row = step_h - (window_w - 1) * step_w
@@ -100,8 +101,8 @@ cdef inline void tiles(int MR, int NV, int NH, int SPREAD, const Taps* t, const 
                 k += LANES
             else:
                 if MR > 3:
-                    for j in range(((2 * NV + NH) * LANES // 2 * sizeof(REAL) + 63) // 64):
-                        vprefetch(w + PREFETCH + j * (64 // sizeof(REAL)))
+                    for j in range(lines):
+                        vprefetch(w + PREFETCH + j * (LINE // REAL_BYTES))
                 for j in range(NV):                     # two or three uses: GCC would load again for each
                     wv[j] = vfetch(w + j * LANES) if 1 < MR < 4 else vload(w + j * LANES)
                 for j in range(NH):
@@ -476,5 +477,5 @@ cdef void conv_block(const Conv* c, const Conv* _, const REAL* x, const REAL* we
              <REAL*>(scratch + c.load_bytes + c.tile_bytes))
 
 cdef void run_conv(const Conv* c, const Conv* _, const void* x, const void* weights, const void* second_weights,
-                   void* y, char* scratch, int threads) noexcept nogil:
-    run(planar_block if c.planar else conv_block, c, c, x, weights, second_weights, y, scratch, threads)
+                   void* y, char* scratch, int threads, team_t team) noexcept nogil:
+    run(planar_block if c.planar else conv_block, c, c, x, weights, second_weights, y, scratch, threads, team)

@@ -384,5 +384,5 @@ cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, R
         p += end - column + (rows - 1) * c.out_width
 
 cdef void run_depthwise(const Conv* c, const Conv* _, const void* x, const void* weights, const void* second_weights,
-                        void* y, char* scratch, int threads) noexcept nogil:
-    run(depthwise_planes if c.planar else depthwise_block, c, c, x, weights, second_weights, y, scratch, threads)
+                        void* y, char* scratch, int threads, team_t team) noexcept nogil:
+    run(depthwise_planes if c.planar else depthwise_block, c, c, x, weights, second_weights, y, scratch, threads, team)

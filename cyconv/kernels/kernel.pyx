@@ -11,13 +11,13 @@ from cython.parallel cimport prange
 from libc.stdint cimport uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
-from cyconv.kernels.contract cimport Conv, Kernels
+from cyconv.kernels.contract cimport Conv, Kernels, team_t
 
 cdef extern from "simd.h" nogil:
     ctypedef float REAL
     ctypedef float vec
     ctypedef float half
-    const int LANES, REGISTERS, HALVES, SPREADS, DOTS, MOST_TAPS
+    const int REAL_BYTES, LANES, REGISTERS, HALVES, SPREADS, DOTS, MOST_TAPS
     vec vload(const REAL*) noexcept
     vec vfetch(const REAL*) noexcept
     void vstore(REAL*, vec) noexcept

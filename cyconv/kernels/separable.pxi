@@ -19,5 +19,5 @@ cdef void separable_block(const Conv* c, const Conv* pointwise, const REAL* x, c
                  <REAL*>(rest + pointwise.tile_bytes))
 
 cdef void run_separable(const Conv* c, const Conv* pointwise, const void* x, const void* weights,
-                        const void* pointwise_weights, void* y, char* scratch, int threads) noexcept nogil:
-    run(separable_block, c, pointwise, x, weights, pointwise_weights, y, scratch, threads)
+                        const void* pointwise_weights, void* y, char* scratch, int threads, team_t team) noexcept nogil:
+    run(separable_block, c, pointwise, x, weights, pointwise_weights, y, scratch, threads, team)

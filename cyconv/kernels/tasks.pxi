@@ -1,4 +1,4 @@
-# The tasks of one call, shared by its threads: the only parallel loop.
+# The tasks of one call, shared by its threads: a team that waits for calls, or the only parallel loop.
 #
 # Loop order, outermost first:
 #   thread           its own tasks, then what others have left
@@ -24,8 +24,21 @@ cdef inline Py_ssize_t block_end(const Conv* c, Py_ssize_t p, Py_ssize_t end) no
         end = min(end, (row + 1) * c.out_width)
     return min(row * c.out_width + c.block_pixels if c.block_shape == 1 else p + c.block_pixels, end)
 
-cdef void run_task(block_t block, const Conv* c, const Conv* last, const REAL* x, const REAL* weights,
-                   const REAL* second_weights, REAL* y, char* scratch, Py_ssize_t task) noexcept nogil:
+cdef struct Call:
+    block_t block
+    const Conv* c
+    const Conv* last                    # what the output is of: of a separable layer, its pointwise half
+    const REAL* x
+    const REAL* weights
+    const REAL* second_weights
+    REAL* y
+    char* scratch                       # of all threads, each with a line before it
+    Py_ssize_t size                     # bytes from one thread's to the next
+    int threads
+
+cdef void run_task(const Call* call, char* scratch, Py_ssize_t task) noexcept nogil:
+    cdef const Conv* c = call.c
+    cdef const Conv* last = call.last
     cdef Py_ssize_t image = last.out_height * last.out_width, blocks = last.groups * last.blocks
     cdef Py_ssize_t part = task // last.filter_parts, filter_part = task % last.filter_parts
     cdef Py_ssize_t p = cut(last, part), end = cut(last, part + 1), n, p0, p1
@@ -34,47 +47,59 @@ cdef void run_task(block_t block, const Conv* c, const Conv* last, const REAL* x
         n = p // image
         p0 = p - n * image
         p1 = block_end(c, p0, min(image, end - n * image))
-        block(c, last, x + n * c.xn, weights, second_weights, y + n * last.yn, scratch, p0, p1, b0, b1)
+        call.block(c, last, call.x + n * c.xn, call.weights, call.second_weights, call.y + n * last.yn, scratch, p0, p1,
+                   b0, b1)
         p += p1 - p0
 
-cdef inline Py_ssize_t* upcoming(char* scratch, Py_ssize_t size, int thread) noexcept nogil:
-    """The next task of a thread's own: in the first cache line of its scratch."""
-    return <Py_ssize_t*>(scratch + thread * size)
+cdef inline Py_ssize_t tasks_before(const Call* call, int thread) noexcept nogil:
+    """How many tasks there are before a thread's own."""
+    return thread * call.last.pixel_parts * call.last.filter_parts // call.threads
 
-cdef void work(block_t block, Py_ssize_t tasks, Py_ssize_t size, const Conv* c, const Conv* last, const REAL* x,
-               const REAL* weights, const REAL* second_weights, REAL* y, char* scratch, int thread,
-               int threads) noexcept nogil:
+cdef inline Py_ssize_t* upcoming(const Call* call, int thread) noexcept nogil:
+    """The next task of a thread's own: in the first cache line of its scratch."""
+    return <Py_ssize_t*>(call.scratch + thread * call.size)
+
+cdef void work(void* of, int thread) noexcept nogil:
     """One thread: first its own tasks, neighbours whose inputs and outputs its caches may have kept since the call
     before; then what the others have left."""
+    cdef const Call* call = <const Call*>of
     cdef Py_ssize_t n, end
     cdef int k, owner
     cdef uint64_t control = 0
-    if c.flush:
+    if call.c.flush:
         control = vflush()
-    for k in range(threads):
-        owner = (thread + k) % threads
-        end = (owner + 1) * tasks // threads
+    for k in range(call.threads):
+        owner = (thread + k) % call.threads
+        end = tasks_before(call, owner + 1)
         while True:
-            n = vtake(upcoming(scratch, size, owner))
+            n = vtake(upcoming(call, owner))
             if n >= end:
                 break
-            run_task(block, c, last, x, weights, second_weights, y, scratch + thread * size + LINE, n)
-    if last.stream:
+            run_task(call, call.scratch + thread * call.size + LINE, n)
+    if call.last.stream:
         vfence()
-    if c.flush:
+    if call.c.flush:
         vkeep(control)
 
 cdef void run(block_t block, const Conv* c, const Conv* last, const void* x, const void* weights,
-              const void* second_weights, void* y, char* scratch, int threads) noexcept nogil:
-    """All of a call. Each thread has a line and the scratch of one task."""
-    cdef Py_ssize_t tasks = last.pixel_parts * last.filter_parts, size = last.scratch_bytes + LINE
+              const void* second_weights, void* y, char* scratch, int threads, team_t team) noexcept nogil:
+    """All of a call, by the team, or by an OpenMP region where another call has it."""
+    cdef Call call
     cdef int thread
+    call.block = block
+    call.c = c
+    call.last = last
+    call.x = <const REAL*>x
+    call.weights = <const REAL*>weights
+    call.second_weights = <const REAL*>second_weights
+    call.y = <REAL*>y
+    call.scratch = scratch
+    call.size = last.scratch_bytes + LINE
+    call.threads = threads
     for thread in range(threads):
-        upcoming(scratch, size, thread)[0] = thread * tasks // threads
+        upcoming(&call, thread)[0] = tasks_before(&call, thread)
     if threads == 1:
-        work(block, tasks, size, c, last, <const REAL*>x, <const REAL*>weights, <const REAL*>second_weights, <REAL*>y,
-             scratch, 0, 1)
-    else:
+        work(&call, 0)
+    elif not team(work, &call, threads):
         for thread in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            work(block, tasks, size, c, last, <const REAL*>x, <const REAL*>weights, <const REAL*>second_weights,
-                 <REAL*>y, scratch, thread, threads)
+            work(&call, thread)
