@@ -18,7 +18,7 @@ typedef void (*cyconv_work_t)(void *call, int thread);
 
 enum {
     CYCONV_TEAM = 256,     /* threads at most */
-    CYCONV_SPINS = 20000,  /* of a member before it sleeps, where each has a core: some 300-900 us */
+    CYCONV_SPINS = 20000,  /* of a member before it sleeps, where each has a core: 0.3-1 ms */
     CYCONV_YIELD = 1000    /* of a caller before it lets others run: of 15-45 us */
 };
 

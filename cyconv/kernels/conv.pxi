@@ -49,7 +49,6 @@ cdef inline void tiles(int MR, int NV, int NH, int SPREAD, const Taps* t, const 
     cdef Py_ssize_t window_h = t.window_h, window_w = t.window_w, step_h = t.step_h, step_w = t.step_w, run = t.run
     cdef Py_ssize_t before = t.before, between = t.between, pitch = t.pitch, line = t.line
     cdef Py_ssize_t behind = NV * LANES                 # the whole vectors
-    cdef int lines = ((2 * NV + NH) * LANES // 2 * REAL_BYTES + LINE - 1) // LINE       # of weights for one input
     # Where the last of all begins in the output; by itself it is never moved back.
     cdef Py_ssize_t last = (behind + (NH - 1) * LANES // 2 if NH else behind - LANES) - (t.back if NV + NH > 1 else 0)
     cdef Py_ssize_t next_row = step_h - (window_w - 1) * step_w
@@ -100,9 +99,8 @@ cdef inline void tiles(int MR, int NV, int NH, int SPREAD, const Taps* t, const 
                 w += SPREAD * LANES
                 k += LANES
             else:
-                if MR > 3:
-                    for j in range(lines):
-                        vprefetch(w + PREFETCH + j * (LINE // REAL_BYTES))
+                if MR > 3:                              # lower tiles wait for loads
+                    vprefetch(w + PREFETCH)
                 for j in range(NV):                     # two or three uses: GCC would load again for each
                     wv[j] = vfetch(w + j * LANES) if 1 < MR < 4 else vload(w + j * LANES)
                 for j in range(NH):

@@ -17,7 +17,7 @@ cdef extern from "simd.h" nogil:
     ctypedef float REAL
     ctypedef float vec
     ctypedef float half
-    const int REAL_BYTES, LANES, REGISTERS, HALVES, SPREADS, DOTS, MOST_TAPS
+    const int LANES, REGISTERS, HALVES, SPREADS, DOTS, MOST_TAPS
     vec vload(const REAL*) noexcept
     vec vfetch(const REAL*) noexcept
     void vstore(REAL*, vec) noexcept
