@@ -1,9 +1,11 @@
-"""The team of threads that wait for calls: asleep, taken, short of threads, or left to OpenMP."""
+"""The team of threads that wait for calls: asleep, short of threads, or left to OpenMP.
+
+Calls at once, of which one has it, are in test_concurrency.py.
+"""
 
 import os
 import subprocess
 import sys
-import threading
 import time
 
 import numpy as np
@@ -51,24 +53,6 @@ def test_members_that_slept(set_num_threads):
         np.testing.assert_array_equal(case.run(), want)
         time.sleep(0.01)
         np.testing.assert_array_equal(case.run(), want)
-
-
-def test_calls_at_once(set_num_threads):
-    """One has the team, the others are OpenMP's."""
-    case, right = make(*CASE), []
-    set_num_threads(1)
-    want = case.run()
-    set_num_threads(2)
-
-    def call():
-        right.append(sum(np.array_equal(case.run(), want) for _ in range(200)))
-
-    callers = [threading.Thread(target=call) for _ in range(4)]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join()
-    assert right == [200] * 4
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="CPUs are read from /proc")
