@@ -5,7 +5,9 @@ from __future__ import annotations
 IN_TURNS = 1.25  # price of results that two threads write in turns
 PARTS_A_THREAD = 2  # at most
 LEAST_PART_FLOPS = 8_000_000  # what another thread could take over: some 100 us
-LEAST_PART_PIXELS = 48  # a few register tiles
+TILE_PIXELS = 6  # of a large register tile
+LEAST_PART_PIXELS = 8 * TILE_PIXELS
+WEIGHT_BYTES = 8  # that come in a cycle, from a cache that other threads read too
 SERIAL_FLOPS = 50_000  # for each thread: half a microsecond, and waking another costs up to as much
 
 
@@ -17,6 +19,7 @@ def share(
     flops: int,
     weight_bytes: int,
     pixel_cycles: float,
+    flops_a_cycle: int,
     depthwise: bool,
     planar: bool,
     threads: int,
@@ -27,29 +30,32 @@ def share(
 
     With much to do, each thread gets more parts than one, of which another that is done takes over what it can.
 
-    The model, for one thread: its share of the multiply-adds at 64 a cycle, rounded up to whole units of pixels and
-    filter blocks; its weights, read at 8 bytes a cycle; and ``pixel_cycles``, which every part of the filters spends on
-    its pixels: inputs read and, in a separable layer, the depthwise step. In a depthwise layer weights and inputs are
-    divided either way. Filters of a pixel lie side by side: threads that write them in turns fetch each other's lines
-    ahead, and wait for them; planes lie apart.
+    The model, for one thread: its share of the multiply-adds, rounded up to whole units of pixels and filter blocks;
+    its weights, so far as they take longer to come than its first tiles to compute with them; and ``pixel_cycles``,
+    which every part of the filters spends on its pixels: inputs read and, in a separable layer, the depthwise step. In
+    a depthwise layer weights and inputs are divided either way. Filters of a pixel lie side by side: threads that write
+    them in turns fetch each other's lines ahead, and wait for them; planes lie apart.
     """
     threads = max(1, min(threads, flops // SERIAL_FLOPS))
 
     def cycles(parts: tuple[int, int]) -> float:
         pixel_parts, filter_parts = parts
-        share = -(-units // pixel_parts) / max(units, 1) * min(1, -(-blocks // filter_parts) / max(full_blocks, 1))
-        repeated = 0 if depthwise else weight_bytes / 8 / filter_parts + pixel_cycles / pixel_parts
-        in_turns = filter_parts > 1 and depthwise and not planar
-        return flops / 64 * share * (IN_TURNS if in_turns else 1) + repeated
+        part_units = -(-units // pixel_parts)
+        share = part_units / max(units, 1) * min(1, -(-blocks // filter_parts) / max(full_blocks, 1))
+        computing = flops / flops_a_cycle * share
+        if depthwise:
+            return computing * (IN_TURNS if filter_parts > 1 and not planar else 1)
+        first_tiles = computing * min(1, TILE_PIXELS / max(part_units * unit, 1))
+        waiting = max(0, weight_bytes / WEIGHT_BYTES / filter_parts - first_tiles)
+        return computing + waiting + pixel_cycles / pixel_parts
 
     order = range(1, threads + 1) if depthwise and planar else range(threads, 0, -1)  # the first of equals is taken
     choices = [(p, threads // p) for p in order if p <= max(units, 1) and threads // p <= max(blocks, 1)]
     pixel_parts, filter_parts = min(choices, key=cycles, default=(1, 1))
     used = pixel_parts * filter_parts
-    if used > 1:
-        more = max(1, min(PARTS_A_THREAD, flops // (used * LEAST_PART_FLOPS)))
-        if filter_parts > pixel_parts:
-            filter_parts *= max(1, min(more, blocks // filter_parts))
-        else:
-            pixel_parts *= max(1, min(more, units * unit // (pixel_parts * LEAST_PART_PIXELS)))
+    if pixel_parts > 1:  # more parts of the filters would repeat what is done for their pixels
+        more = min(
+            PARTS_A_THREAD, flops // (used * LEAST_PART_FLOPS), units * unit // (pixel_parts * LEAST_PART_PIXELS)
+        )
+        pixel_parts *= max(1, more)
     return pixel_parts, filter_parts, used
