@@ -307,7 +307,11 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
     cycles, vectors = found[leave_out]
     width = vectors * (1 if across else lanes)
     # Whole vectors go to scratch, and their filters from there.
-    stores = g.channels_first or leave_out == 2 or (filters < held <= lanes and not across)
+    stores = (
+        g.channels_first
+        or leave_out == 2
+        or (filters < held <= lanes and not (across or (target.halves and held == lanes)))
+    )
     loaded_pixels, split = loaded_block(g, rows, columns)
     fields = _fields(
         {

@@ -33,7 +33,7 @@ class Target(NamedTuple):
     itemsize: int  # bytes of an element
     tile_pixels: tuple[int, ...]  # most pixels of a tile by its width in vectors, 0: there is none
     spreads: bool  # whether there are tiles of groups that share a vector
-    halves: bool  # whether there are tiles whose last vector is half a one
+    halves: bool  # whether there are tiles whose last vector is half a one, or is stored in part
     two_passes: bool  # whether a multiply-add of one takes half the time of a vector's
     dots: int  # sums of a tile whose vectors are of channels, 0: there is none
 
@@ -100,8 +100,7 @@ def tile_vectors(vectors: float, parts: list[Part], target: Target, most: int = 
                     tiles = -(-pixels // menu[ceil(v)])
                     mr = pixels / tiles
                     far = v * target.lanes * target.itemsize * reduction > CACHE_BYTES * 3 // 4
-                    loads = mr + v + max(0, mr - 8)  # pointers beyond the integer registers are loaded too
-                    step = max(mr * multiply_adds(v, target) / 2, loads / 2, 4.0) + loads / 50
+                    step = max(mr * multiply_adds(v, target) / 2, (mr + v) / 2, 4.0) + (mr + v) / 50
                     step += v * (0.5 if far else weights)
                     total += times * blocks * tiles * (reduction * step + 8 + (4 if resume else 2) * mr * v)
         return total * (UNEVEN if vectors % width else 1)

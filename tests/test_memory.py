@@ -5,6 +5,7 @@ import mmap
 import pathlib
 import subprocess
 import sys
+from itertools import product
 
 import numpy as np
 import pytest
@@ -58,6 +59,7 @@ def tails():
         yield "conv", (1, 3, n + 2, 20), [(3, 3, 4, 20)], {}
         yield "conv", (1, 3, 5, 2 * n), [(3, 3, 2, 2 * n)], {}
         yield "conv", (1, 3, 5, n), [(3, 3, 1, 2 * n)], {}
+        yield "conv", (1, 4, 40, n), [(3, 3, n, 3)], {"padding": "same"}  # pixels that become planes
         yield "depthwise_conv", (1, 3, n + 2, 17), [(3, 3, 17, 1)], {}
         yield "depthwise_conv", (1, 3, n + 2, 4), [(3, 3, 4, 1)], {}
         yield "depthwise_conv", (1, 3, n + 4, 8), [(3, 3, 8, 1)], {"strides": 3, "padding": "same"}
@@ -122,22 +124,23 @@ def test_arrays_between_guard_pages(op, dtype, end):
 def test_views_between_guard_pages(op, dtype, end):
     """Strided inputs that reach to the last element of their memory."""
     whole = (slice(None),)
-    for channels in (1, 3, 4, 8, 17):
+    # Few filters of many pixels are computed on planes.
+    for channels, width, filters in product((1, 3, 4, 8, 17), (9, 40), (9, 3)):
         for view in (
             (*whole * 3, slice(end, None, 2)),
             (*whole * 2, slice(end, None, 2), slice(None)),
             (slice(None), slice(end, None, 2), slice(None), slice(None)),
             (slice(None), slice(None, None, -1), slice(None, None, -1), slice(None, None, -1)),
         ):
-            strided = [2 * n if s.step == 2 else n for n, s in zip((1, 5, 9, channels), view)]
+            strided = [2 * n if s.step == 2 else n for n, s in zip((1, 5, width, channels), view)]
             depthwise = (3, 3, channels, 1)
             kernel_shapes = {
-                "conv": [(3, 3, channels, 9)],
-                "pointwise_conv": [(channels, 9)],
+                "conv": [(3, 3, channels, filters)],
+                "pointwise_conv": [(channels, filters)],
                 "depthwise_conv": [depthwise],
-                "separable_conv": [depthwise, (1, 1, channels, 9)],
+                "separable_conv": [depthwise, (1, 1, channels, filters)],
             }[op]
-            case = make(op, (1, 5, 9, channels), *kernel_shapes, dtype=dtype)
+            case = make(op, (1, 5, width, channels), *kernel_shapes, dtype=dtype)
             memory = guarded(np.full(strided, np.nan, dtype), end)
             memory[view] = case.inputs
             case.inputs = memory[view]

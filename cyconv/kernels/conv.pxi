@@ -22,7 +22,8 @@ cdef struct Taps:
     Py_ssize_t before, between          # bias and weights of taps left out, before the window's first row; after each
     const Py_ssize_t* jumps             # planar: what is more than `between`, for each row; else NULL
     Py_ssize_t pitch                    # of output pixels
-    Py_ssize_t back                     # how far the last vector is moved back to end with the filters
+    # Filters that the last vector has too many: it is moved back to end with them or, the only one, stored in part.
+    Py_ssize_t back
     bint half                           # it is half a vector
     bint resume                         # sums go on from those in the output
     bint stream                         # results go past the caches
@@ -34,13 +35,13 @@ cdef inline void tiles(int MR, int NV, int NH, int SPREAD, const Taps* t, const 
     """`count` tiles of MR pixels x NV vectors and NH halves of vectors, one after the other; pixel i starts at
     x + offsets[i], and is stored as pixel places[i] of y.
     SPREAD: channels, and filters, of each of the groups that share a vector; 0: all lanes are of one group."""
-    cdef vec acc[12][4]
-    cdef half part[12][3]
+    cdef vec acc[8][4]
+    cdef half part[8][3]
     cdef vec wv[8]
     cdef half wh[3]
     cdef vec xv
     cdef half xh
-    cdef const REAL* r[12]
+    cdef const REAL* r[8]
     cdef const REAL* w
     cdef const Py_ssize_t* jump
     cdef Py_ssize_t q, kw, k, at, left
@@ -157,6 +158,9 @@ cdef inline void tiles(int MR, int NV, int NH, int SPREAD, const Taps* t, const 
                 at = places[i] * pitch
                 for j in range(NV):
                     vstream(y + at + j * LANES, acc[i][j])
+        elif HALVES and NV == 1 and NH == 0 and t.back:
+            for i in range(MR):
+                vstore_first(y + places[i] * pitch, acc[i][0], LANES - t.back)
         else:
             for i in range(MR):
                 at = places[i] * pitch
@@ -170,58 +174,43 @@ cdef inline void tiles(int MR, int NV, int NH, int SPREAD, const Taps* t, const 
 cdef inline int tile_pixels(int vectors) noexcept nogil:
     """Most pixels of a tile that is `vectors` wide: sums fit the vector registers, pointers the integer ones."""
     if vectors == 1:
-        return 12
+        return 8
     if REGISTERS == 32:
         return 8 if vectors == 2 else 7 if vectors == 3 else 6
     return 6 if vectors == 2 else 4 if vectors == 3 else 0
 
-cdef inline void wide_tiles(int NV, int NH, int mr, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
+cdef inline void wide_tiles(int NV, int NH, int SPREAD, int mr, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
                             const Py_ssize_t* places, const REAL* w, REAL* y, Py_ssize_t n) noexcept nogil:
     """The menu of one width. A tile beyond the registers of the target is not compiled."""
     cdef int MOST = tile_pixels(NV + (NH + 1) // 2)
-    if mr == 1: tiles(1, NV, NH, 0, t, x, offsets, places, w, y, n)
-    elif mr == 2: tiles(2, NV, NH, 0, t, x, offsets, places, w, y, n)
-    elif mr == 3: tiles(3, NV, NH, 0, t, x, offsets, places, w, y, n)
-    elif mr == 4: tiles(4, NV, NH, 0, t, x, offsets, places, w, y, n)
-    elif MOST >= 5 and mr == 5: tiles(5, NV, NH, 0, t, x, offsets, places, w, y, n)
-    elif MOST >= 6 and mr == 6: tiles(6, NV, NH, 0, t, x, offsets, places, w, y, n)
-    elif MOST >= 7 and mr == 7: tiles(7, NV, NH, 0, t, x, offsets, places, w, y, n)
-    elif MOST >= 8 and mr == 8: tiles(8, NV, NH, 0, t, x, offsets, places, w, y, n)
-    elif MOST >= 9 and mr == 9: tiles(9, NV, NH, 0, t, x, offsets, places, w, y, n)
-    elif MOST >= 10 and mr == 10: tiles(10, NV, NH, 0, t, x, offsets, places, w, y, n)
-    elif MOST >= 11 and mr == 11: tiles(11, NV, NH, 0, t, x, offsets, places, w, y, n)
-    elif MOST >= 12 and mr == 12: tiles(12, NV, NH, 0, t, x, offsets, places, w, y, n)
+    if mr == 1: tiles(1, NV, NH, SPREAD, t, x, offsets, places, w, y, n)
+    elif mr == 2: tiles(2, NV, NH, SPREAD, t, x, offsets, places, w, y, n)
+    elif mr == 3: tiles(3, NV, NH, SPREAD, t, x, offsets, places, w, y, n)
+    elif mr == 4: tiles(4, NV, NH, SPREAD, t, x, offsets, places, w, y, n)
+    elif MOST >= 5 and mr == 5: tiles(5, NV, NH, SPREAD, t, x, offsets, places, w, y, n)
+    elif MOST >= 6 and mr == 6: tiles(6, NV, NH, SPREAD, t, x, offsets, places, w, y, n)
+    elif MOST >= 7 and mr == 7: tiles(7, NV, NH, SPREAD, t, x, offsets, places, w, y, n)
+    elif MOST >= 8 and mr == 8: tiles(8, NV, NH, SPREAD, t, x, offsets, places, w, y, n)
 
 cdef void run_tiles(int mr, int nv, const Taps* t, const REAL* x, const Py_ssize_t* offsets, const Py_ssize_t* places,
                     const REAL* w, REAL* y, Py_ssize_t n) noexcept nogil:
     """The menu: the tiles that exist."""
     if HALVES and t.half:
-        if nv == 1: wide_tiles(0, 1, mr, t, x, offsets, places, w, y, n)
-        elif nv == 2: wide_tiles(0, 3, mr, t, x, offsets, places, w, y, n)
-        elif nv == 3: wide_tiles(2, 1, mr, t, x, offsets, places, w, y, n)
-        elif nv == 4: wide_tiles(3, 1, mr, t, x, offsets, places, w, y, n)
-    elif nv == 1: wide_tiles(1, 0, mr, t, x, offsets, places, w, y, n)
-    elif nv == 2: wide_tiles(2, 0, mr, t, x, offsets, places, w, y, n)
-    elif nv == 3: wide_tiles(3, 0, mr, t, x, offsets, places, w, y, n)
-    elif REGISTERS == 32: wide_tiles(4, 0, mr, t, x, offsets, places, w, y, n)
-
-cdef inline void spread_tiles(int SPREAD, int mr, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
-                              const Py_ssize_t* places, const REAL* w, REAL* y, Py_ssize_t n) noexcept nogil:
-    if mr == 1: tiles(1, 1, 0, SPREAD, t, x, offsets, places, w, y, n)
-    elif mr == 2: tiles(2, 1, 0, SPREAD, t, x, offsets, places, w, y, n)
-    elif mr == 3: tiles(3, 1, 0, SPREAD, t, x, offsets, places, w, y, n)
-    elif mr == 4: tiles(4, 1, 0, SPREAD, t, x, offsets, places, w, y, n)
-    elif mr == 5: tiles(5, 1, 0, SPREAD, t, x, offsets, places, w, y, n)
-    elif mr == 6: tiles(6, 1, 0, SPREAD, t, x, offsets, places, w, y, n)
-    elif mr == 7: tiles(7, 1, 0, SPREAD, t, x, offsets, places, w, y, n)
-    elif mr == 8: tiles(8, 1, 0, SPREAD, t, x, offsets, places, w, y, n)
+        if nv == 1: wide_tiles(0, 1, 0, mr, t, x, offsets, places, w, y, n)
+        elif nv == 2: wide_tiles(0, 3, 0, mr, t, x, offsets, places, w, y, n)
+        elif nv == 3: wide_tiles(2, 1, 0, mr, t, x, offsets, places, w, y, n)
+        elif nv == 4: wide_tiles(3, 1, 0, mr, t, x, offsets, places, w, y, n)
+    elif nv == 1: wide_tiles(1, 0, 0, mr, t, x, offsets, places, w, y, n)
+    elif nv == 2: wide_tiles(2, 0, 0, mr, t, x, offsets, places, w, y, n)
+    elif nv == 3: wide_tiles(3, 0, 0, mr, t, x, offsets, places, w, y, n)
+    elif REGISTERS == 32: wide_tiles(4, 0, 0, mr, t, x, offsets, places, w, y, n)
 
 cdef void run_spread_tiles(Py_ssize_t spread, int mr, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
                            const Py_ssize_t* places, const REAL* w, REAL* y, Py_ssize_t n) noexcept nogil:
     """The menu where groups share a vector."""
-    if SPREADS and LANES > 2 and spread == 2: spread_tiles(2, mr, t, x, offsets, places, w, y, n)
-    elif SPREADS and LANES > 4 and spread == 4: spread_tiles(4, mr, t, x, offsets, places, w, y, n)
-    elif SPREADS and LANES > 8 and spread == 8: spread_tiles(8, mr, t, x, offsets, places, w, y, n)
+    if SPREADS and LANES > 2 and spread == 2: wide_tiles(1, 0, 2, mr, t, x, offsets, places, w, y, n)
+    elif SPREADS and LANES > 4 and spread == 4: wide_tiles(1, 0, 4, mr, t, x, offsets, places, w, y, n)
+    elif SPREADS and LANES > 8 and spread == 8: wide_tiles(1, 0, 8, mr, t, x, offsets, places, w, y, n)
 
 cdef inline Py_ssize_t block_filters(const Conv* c, Py_ssize_t b, Py_ssize_t* held) noexcept nogil:
     """First filter (of its group) of block b, and how many it holds: whole units. The last block is moved back to end
@@ -350,7 +339,7 @@ cdef Py_ssize_t divide(const Conv* c, const Conv* v, Py_ssize_t p0, Py_ssize_t p
 cdef void run_equal(Py_ssize_t spread, Py_ssize_t pixels, Py_ssize_t width, const Taps* t, const REAL* x,
                     const Py_ssize_t* offsets, const Py_ssize_t* places, const REAL* w, REAL* y) noexcept nogil:
     """As many tiles as needed, as equal as possible: `more` of mr + 1 pixels, then the others of mr."""
-    cdef Py_ssize_t most = 8 if spread else tile_pixels(<int>width), n, mr, more, at
+    cdef Py_ssize_t most = tile_pixels(<int>width), n, mr, more, at
     n = (pixels + most - 1) // most
     mr = pixels // n
     more = pixels % n
@@ -442,11 +431,12 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
         stored = min(held, filters - first)
         f = g * filters + first
         # Sums of some taps stay out of y: the filters that two blocks share may be those of two threads.
-        direct = c.yf == 1 and (stored == held or stored > LANES) and c.leave_out < 2
+        direct = stored == held or stored > LANES or (HALVES and held == LANES and not c.dots)
+        direct = direct and c.yf == 1 and c.leave_out < 2
         dst = y + p0 * c.yp + f if direct else out
         t.line = block_line(c, held)
         t.pitch = c.yp if direct else held
-        t.back = held - stored
+        t.back = held - stored if direct or stored > LANES else 0
         t.half = t.line % LANES != 0
         t.stream = direct and c.stream
         src = x + (first if c.spread else g * (c.channels // c.groups))

@@ -26,6 +26,7 @@ cdef extern from "simd.h" nogil:
     half hload(const REAL*) noexcept
     half hset(REAL) noexcept
     void hstore(REAL*, half) noexcept
+    void vstore_first(REAL*, vec, Py_ssize_t) noexcept
     half vlow(vec) noexcept
     half hnonneg(half) noexcept
     half hatmost(half, REAL) noexcept

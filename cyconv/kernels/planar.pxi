@@ -73,13 +73,13 @@ cdef void load_planes(const Conv* c, const REAL* x, Py_ssize_t g, Py_ssize_t row
                     src = x + (r + h0 * c.stride_h) * c.xh + at * c.xw
                     d = dst + h0 * columns + w0
                     if c.xc == 1 and channels > 1:
-                        # Of a row, what lies before its first pixel and behind its last one may be read too.
-                        before = after = 0
-                        if c.xw >= c.channels:
-                            before = at * c.xw + g * channels
-                            after = (c.width - 1 - at - (w1 - w0 - 1) * c.stride_w) * c.xw + c.channels
-                            after -= (g + 1) * channels
                         for k in range(h1 - h0):
+                            # What lies between the image's first element and its last may be read too.
+                            before = after = 0
+                            if c.xh >= 0 and c.xw >= 0:
+                                before = (r + (h0 + k) * c.stride_h) * c.xh + at * c.xw + g * channels
+                                after = (c.height - 1) * c.xh + (c.width - 1) * c.xw + c.channels - before
+                                after -= (w1 - w0 - 1) * c.stride_w * c.xw + channels
                             transpose(src + k * c.stride_h * c.xh, c.stride_w * c.xw, 1, w1 - w0, channels, before,
                                       after, d + k * columns, plane, True)
                     else:

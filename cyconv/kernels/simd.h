@@ -176,6 +176,15 @@ CYCONV_INLINE half hleak(half h, REAL slope) { return vlow(vleak(vtwice(h), slop
 CYCONV_INLINE half hload(const REAL *p) { return *(const half *)p; }
 CYCONV_INLINE void hstore(REAL *p, half h) { *(half *)p = h; }
 CYCONV_INLINE half hset(REAL x) { return x - (half){0}; }
+/* Stores the first n lanes alone. */
+#if REAL_BYTES == 4
+#define MASKED_STORE "vmovups %1, %0%{%2%}"
+#else
+#define MASKED_STORE "vmovupd %1, %0%{%2%}"
+#endif
+CYCONV_INLINE void vstore_first(REAL *p, vec v, ptrdiff_t n) {
+    __asm__(MASKED_STORE : "+m"(*(vec *)p) : "v"(v), "Yk"((uint16_t)((1 << n) - 1)));
+}
 #endif
 
 /* Lane k of every n lanes, in all of these n; n and k are literals. */
@@ -273,6 +282,7 @@ typedef vec half;
 #define hload vload
 #define hstore vstore
 #define hset vset
+#define vstore_first(p, v, n) vstore(p, v)
 #endif
 
 /* The integer, which is one more from now on; of the threads that ask, each gets another. */
