@@ -306,12 +306,9 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
     leave_out = min(range(len(found)), key=lambda n: found[n][0])
     cycles, vectors = found[leave_out]
     width = vectors * (1 if across else lanes)
-    # Whole vectors go to scratch, and their filters from there.
-    stores = (
-        g.channels_first
-        or leave_out == 2
-        or (filters < held <= lanes and not (across or (target.halves and held == lanes)))
-    )
+    # Whole vectors go to scratch, and their filters from there, unless a tile stores a part of its only vector.
+    in_part = target.halves and held == lanes
+    stores = g.channels_first or leave_out == 2 or (filters < held <= lanes and not (across or in_part))
     loaded_pixels, split = loaded_block(g, rows, columns)
     fields = _fields(
         {

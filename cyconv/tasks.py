@@ -54,8 +54,6 @@ def share(
     pixel_parts, filter_parts = min(choices, key=cycles, default=(1, 1))
     used = pixel_parts * filter_parts
     if pixel_parts > 1:  # more parts of the filters would repeat what is done for their pixels
-        more = min(
-            PARTS_A_THREAD, flops // (used * LEAST_PART_FLOPS), units * unit // (pixel_parts * LEAST_PART_PIXELS)
-        )
-        pixel_parts *= max(1, more)
+        most = min(flops // (used * LEAST_PART_FLOPS), units * unit // (pixel_parts * LEAST_PART_PIXELS))
+        pixel_parts *= max(1, min(PARTS_A_THREAD, most))
     return pixel_parts, filter_parts, used
