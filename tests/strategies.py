@@ -130,6 +130,23 @@ def make(op, input_shape, *kernel_shapes, dtype=np.float32, bias=True, seed=0, *
 # -- memory orders: each takes an array and returns one of the same shape and (but for "broadcast") values
 
 
+def shapes(op, size, window, channels, filters=1, multiplier=1):
+    """Return (input shape, *kernel shapes) of one image."""
+    ones = (1,) * len(size)
+    depthwise = (*window, channels, multiplier)
+    return ((1, *size, channels),) + {
+        "conv": ((*window, channels, filters),),
+        "pointwise_conv": ((channels, filters),),
+        "depthwise_conv": (depthwise,),
+        "separable_conv": (depthwise, (*ones, channels * multiplier, filters)),
+    }[op]
+
+
+def same(op):
+    """Return the padding that leaves images their size, for the ops that have one."""
+    return {} if op == "pointwise_conv" else {"padding": "same"}
+
+
 def fortran(array):
     return np.asfortranarray(array)
 

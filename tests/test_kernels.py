@@ -1,62 +1,17 @@
 """Every kernel of every instruction set: sizes around each tile boundary, windows, strides, threads."""
 
-import contextlib
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
-from strategies import CHANNELS, DTYPES, OPS, ORDERS, assert_close, at_offset, cases, check, make
+from strategies import CHANNELS, DTYPES, OPS, ORDERS, assert_close, cases, check, make, same, shapes
 
-from cyconv import kernels, ops, schedule, tasks
-
-
-@contextlib.contextmanager
-def scheduled(**choices):
-    """Plans are made, and their work is shared, with other constants and functions."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, choice in choices.items():
-            patch.setattr(schedule if hasattr(schedule, name) else tasks, name, choice)
-        ops._template.cache_clear()
-        try:
-            yield
-        finally:
-            ops._template.cache_clear()
-
-
-def at_price(cycles):
-    """Return `schedule.planar_blocking` at another price, where it fits."""
-    choose = schedule.planar_blocking
-
-    def priced(*arguments):
-        price, fields = choose(*arguments)
-        return (cycles if price < np.inf else price), fields
-
-    return priced
-
-
-def never(*_):
-    return False
-
+from cyconv import kernels, ops
 
 dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 every_op = pytest.mark.parametrize("op", OPS)
 
 # Tiles are at most 16 pixels wide: whole tiles, one pixel more, one less, two tiles and a tail.
 WIDTHS = range(1, 34)
-
-
-def shapes(op, size, window, channels, filters=1, multiplier=1):
-    """Return (input shape, *kernel shapes) of one image."""
-    ones = (1,) * len(size)
-    depthwise = (*window, channels, multiplier)
-    return ((1, *size, channels),) + {
-        "conv": ((*window, channels, filters),),
-        "pointwise_conv": ((channels, filters),),
-        "depthwise_conv": (depthwise,),
-        "separable_conv": (depthwise, (*ones, channels * multiplier, filters)),
-    }[op]
 
 
 @pytest.mark.usefixtures("isa")
@@ -133,10 +88,6 @@ class TestGroups:
         for depth in (1, 2, 4, 8):
             for window in (1, 3, 10):
                 check(make("conv", (2, 40, 24), (window, depth, 24), dtype=dtype, padding="causal"))
-
-
-def same(op):
-    return {} if op == "pointwise_conv" else {"padding": "same"}
 
 
 WINDOWS = [
@@ -343,83 +294,6 @@ def test_unknown_instruction_set():
 
 
 @pytest.mark.usefixtures("isa")
-@given(
-    case=cases("conv", orders=("C",), batches=(1, 2)),
-    activation=st.sampled_from([None, "relu", "relu6", "leaky_relu"]),
-)
-def test_ways_to_meet_padding_differ_in_no_bit(case, activation):
-    """Dense layers take whole windows, pixels alike or tap after tap: each is tried, whatever the schedule chooses."""
-    choose, results = schedule.dense_parts, []
-    for way in range(3):
-
-        def only(*arguments, way=way):
-            ways = choose(*arguments)
-            return [parts if n == way else [p._replace(times=1e30) for p in parts] for n, parts in enumerate(ways)]
-
-        with scheduled(dense_parts=only):
-            check(case)
-            results.append(case.run(activation=activation))
-    np.testing.assert_array_equal(results[0], results[1], err_msg=str(case))
-    np.testing.assert_array_equal(results[0], results[2], err_msg=str(case))
-
-
-@pytest.mark.usefixtures("isa")
-@given(
-    case=cases("conv", batches=(1, 2)),
-    activation=st.sampled_from([None, "relu", "relu6", "leaky_relu"]),
-    cache=st.sampled_from([1 << 12, 1 << 20]),
-)
-def test_vectors_of_pixels_and_of_filters_differ_in_no_bit(case, activation, cache):
-    """Each is tried in both layouts, whatever the schedule chooses, in blocks of rows and pieces of rows."""
-    results = []
-    for price in (0, np.inf):
-        with scheduled(planar_blocking=at_price(price), dots=never, CACHE_BYTES=cache):
-            check(case)
-            results.append(case.run(activation=activation))
-    np.testing.assert_array_equal(*results, err_msg=str(case))
-
-
-@pytest.mark.usefixtures("isa")
-@given(case=cases("conv", orders=("C",)))
-def test_the_time_of_half_a_vector_changes_no_bit(case):
-    """Tiles are chosen by whether it is half that of a whole one, which differs between CPUs of one instruction set."""
-    choose, results = schedule.single, []
-    for two_passes in (False, True):
-
-        def on(g, target, two_passes=two_passes):
-            return choose(g, target._replace(two_passes=two_passes))
-
-        with scheduled(single=on):
-            check(case)
-            results.append(case.run())
-    np.testing.assert_array_equal(*results, err_msg=str(case))
-
-
-@pytest.mark.usefixtures("isa")
-@dtypes
-@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-@pytest.mark.parametrize("cache", [1 << 12, 1 << 20], ids=["small blocks", "large blocks"])
-def test_vectors_of_pixels_in_parts(dtype, data_format, cache, set_num_threads):
-    """Rows and pieces of rows, with and without columns between them, cut anywhere by threads."""
-    for size, channels, kernel, options in (
-        ((5, 7), 20, (1, 1, 20, 3), {}),
-        ((1, 7), 3, (1, 1, 3, 2), {}),
-        ((3, 2050), 2, (1, 1, 2, 1), {}),
-        ((6, 1030), 1, (3, 5, 1, 1), {"padding": "same"}),
-        ((17, 19), 5, (3, 3, 5, 4), {"padding": "same", "strides": 2}),
-        ((9, 40), 18, (3, 2, 6, 6), {"dilation_rate": (1, 3)}),
-        ((40, 6), 34, (5, 1, 17, 2), {"padding": "same"}),
-        ((12, 33), 16, (2, 2, 16, 9), {"strides": (1, 3)}),
-    ):
-        shape = (2, channels, *size) if data_format == "channels_first" else (2, *size, channels)
-        case = make("conv", shape, kernel, dtype=dtype, data_format=data_format, **options)
-        with scheduled(planar_blocking=at_price(0), dots=never, CACHE_BYTES=cache, SERIAL_FLOPS=100):
-            for threads in (1, 2, 5):
-                set_num_threads(threads)
-                check(case)
-
-
-@pytest.mark.usefixtures("isa")
 @dtypes
 class TestVectorsOfChannels:
     """Few filters, or a few more than fill vectors, of a vector of channels and more."""
@@ -447,26 +321,6 @@ class TestVectorsOfChannels:
             want["leaky_relu"] = np.where(linear < 0, linear * dtype(0.2), linear)
             np.testing.assert_array_equal(case.run(activation=activation), want[activation])
 
-    def test_sums_do_not_depend_on_the_image(self, dtype, set_num_threads):
-        """Nor on its strides, on threads, on blocks, or on how padding is met."""
-        for channels, filters in ((16, 1), (33, 2), (40, 3), (70, 5)):
-            kernel = (3, 3, channels, filters)
-            whole = make("conv", (1, 14, 11, channels), kernel, dtype=dtype)
-            want = check(whole)
-            padded = make("conv", (1, 14, 11, channels), kernel, dtype=dtype, padding="same")
-            want_padded = check(padded)
-            for price in (0, np.inf):
-                with scheduled(LOAD=price, CACHE_BYTES=1 << 12, SERIAL_FLOPS=100):
-                    for threads in (1, 3):
-                        set_num_threads(threads)
-                        np.testing.assert_array_equal(padded.run(), want_padded, err_msg=str(padded))
-            np.testing.assert_array_equal(want_padded[:, 1:-1, 1:-1], want, err_msg=str(padded))
-            for order in ("sliced channels", "negative strides"):
-                other = replace(whole, inputs=ORDERS[order](whole.inputs))
-                np.testing.assert_array_equal(other.run(), want, err_msg=str(other))
-            part = replace(whole, inputs=whole.inputs[:, 3:9, 4:])
-            np.testing.assert_array_equal(part.run(), want[:, 3:7, 4:], err_msg=str(part))
-
     def test_the_second_step_of_a_separable_layer(self, dtype):
         for channels, filters in ((16, 1), (40, 3), (65, 9)):
             case = make("separable_conv", (2, 6, 7, channels), (3, 3, channels, 1), (channels, filters), dtype=dtype)
@@ -482,116 +336,6 @@ def test_depthwise_windows_of_one_row(dtype):
     for window in range(1, 34):
         for width in (5, 21):
             check(make("depthwise_conv", (1, width, 20), (window, 20, 1), dtype=dtype, padding="same"))
-
-
-@pytest.mark.usefixtures("isa")
-@dtypes
-@pytest.mark.parametrize("multiplier", [1, 2])
-def test_depthwise_loads_channels_in_parts(dtype, multiplier, set_num_threads):
-    """In other layouts, where pixels are 4 KiB apart, and where a multiplier repeats them; threads share channels."""
-    for channels in (17, 130, 300, 1024):
-        case = make("depthwise_conv", (1, 5, 6, channels), (3, 3, channels, multiplier), dtype=dtype, padding="same")
-        with scheduled(collides=never):
-            want = check(case)
-        first = replace(case, inputs=np.moveaxis(case.inputs, -1, 1).copy(), options={"padding": "same"})
-        first.options["data_format"] = "channels_first"
-        strided = replace(case, inputs=ORDERS["sliced channels"](case.inputs))
-        with scheduled(SERIAL_FLOPS=100):
-            for threads in (1, 5):
-                set_num_threads(threads)
-                np.testing.assert_array_equal(case.run(), want, err_msg=str(case))
-                np.testing.assert_array_equal(strided.run(), want, err_msg=str(strided))
-                np.testing.assert_array_equal(np.moveaxis(first.run(), 1, -1), want, err_msg=str(first))
-
-
-@pytest.mark.usefixtures("isa")
-@dtypes
-@pytest.mark.parametrize("strides", [1, 2])
-def test_depthwise_loads_blocks_of_padding_alone(dtype, strides):
-    """Of channels that are loaded, for rows and columns of output that meet no input."""
-    for padding in [((7, 0), (0, 8)), ((0, 6), (9, 0)), ((5, 5), (6, 6))]:
-        case = make("depthwise_conv", (2, 4, 5, 1024), (3, 3, 1024, 1), dtype=dtype, padding=padding, strides=strides)
-        for pixels in (512, 14, 4):
-            with scheduled(MOST_BLOCK_PIXELS=pixels):
-                check(case)
-
-
-@pytest.mark.usefixtures("isa")
-@dtypes
-@pytest.mark.parametrize("channels", [144, 256, 272])
-@pytest.mark.parametrize("window, strides", [(3, 2), (5, 1), (5, 2), (4, 1), (2, 3)])
-@pytest.mark.parametrize("op", ["depthwise_conv", "separable_conv"])
-def test_depthwise_meets_whole_cache_lines(op, dtype, channels, window, strides, set_num_threads):
-    """Vectors of channels begin elsewhere where the input is 16 bytes off a line, and nowhere else."""
-    shape, *weights = shapes(op, (9, 12), (window, window), channels, 8)
-    case = make(op, (2, *shape[1:]), *weights, dtype=dtype, padding="same", strides=strides)
-    case.inputs = at_offset(case.inputs, 0)
-    want = check(case)
-    with scheduled(SERIAL_FLOPS=100):
-        for offset in (8, 16, 32, 48):
-            moved = replace(case, inputs=at_offset(case.inputs, offset))
-            for threads in (1, 3, 7):
-                set_num_threads(threads)
-                np.testing.assert_array_equal(moved.run(), want, err_msg=f"{case} {offset}")
-            view = replace(moved, inputs=at_offset(case.inputs, offset)[:, ::2, 1:])
-            np.testing.assert_array_equal(view.run(), replace(view, inputs=view.inputs.copy()).run(), err_msg=str(view))
-
-
-@pytest.mark.usefixtures("isa")
-@given(case=cases(batches=(1, 2)), offset=st.sampled_from([0, 16, 64]))
-def test_results_that_go_past_the_caches(case, offset):
-    """Large ones do, here all; those that do not start on a cache line do not."""
-    want = check(case)
-    out = at_offset(np.empty_like(want), offset)
-    with scheduled(STREAM_BYTES=0):
-        case.run(out=out)
-    np.testing.assert_array_equal(out, want, err_msg=str(case))
-
-
-@pytest.mark.usefixtures("isa")
-@dtypes
-@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-def test_results_past_the_caches_in_blocks(dtype, data_format, set_num_threads):
-    """Blocks, groups and threads whose parts start on a vector and beside one."""
-    first = data_format == "channels_first"
-    for op, size, channels, *weights in (
-        ("conv", (9, 56), 80, (3, 3, 40, 144)),
-        ("conv", (7, 16), 6, (1, 1, 3, 96)),
-        ("conv", (5, 32), 64, (3, 3, 4, 64)),
-        ("pointwise_conv", (6, 56), 24, (24, 56)),
-        ("depthwise_conv", (4, 272), 32, (3, 3, 32, 1)),
-        ("depthwise_conv", (1, 272), 16, (1, 3, 16, 1)),
-        ("depthwise_conv", (12, 48), 40, (5, 5, 40, 2)),
-        ("separable_conv", (10, 56), 16, (3, 3, 16, 1), (1, 1, 16, 48)),
-        ("separable_conv", (4, 272), 16, (3, 3, 16, 2), (1, 1, 32, 16)),
-    ):
-        shape = (2, channels, *size) if first else (2, *size, channels)
-        case = make(op, shape, *weights, dtype=dtype, **same(op), data_format=data_format)
-        with scheduled(STREAM_BYTES=0, MOST_PLANE_PIXELS=64, CACHE_BYTES=1 << 14):
-            for threads in (1, 2, 5):
-                set_num_threads(threads)
-                check(case)
-
-
-@pytest.mark.usefixtures("isa")
-@pytest.mark.parametrize("window", [3, 5, 7])
-@pytest.mark.parametrize("strides", [1, 2])
-@pytest.mark.parametrize("cache", [1 << 13, 1 << 20], ids=["pieces of rows", "whole rows"])
-@pytest.mark.parametrize("op", ["depthwise_conv", "separable_conv"])
-def test_planes_and_channels_differ_in_no_bit(op, cache, strides, window, set_num_threads):
-    """Depthwise steps on vectors of pixels, in blocks of every shape, shared by any number of threads."""
-    for height, width, channels, multiplier in ((1, 33, 3, 1), (9, 47, 20, 1), (8, 96, 5, 2), (21, 34, 4, 3)):
-        for padding in ("same", ((6, 0), (0, 2)), "valid")[: 3 if height >= window else 2]:
-            depthwise = (window, window, channels, multiplier)
-            pointwise = [(1, 1, channels * multiplier, 21)] if op == "separable_conv" else []
-            options = {"strides": strides, "padding": padding, "data_format": "channels_first"}
-            case = make(op, (2, channels, height, width), depthwise, *pointwise, **options)
-            with scheduled(planar_depthwise=never):
-                want = np.clip(check(case), 0, 6)
-            with scheduled(STREAM_BYTES=0, CACHE_BYTES=cache, MOST_PLANE_PIXELS=cache // 64):
-                for threads in (1, 2, 5):
-                    set_num_threads(threads)
-                    np.testing.assert_array_equal(case.run(activation="relu6"), want, err_msg=str(case))
 
 
 @pytest.mark.usefixtures("isa")
