@@ -41,6 +41,7 @@ WAYS = read_cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the fi
 WAY_BYTES = 4096  # addresses this far apart share a set
 TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 FEW_LINES = 15  # under one of 1 x 2 pixels and a 3 x 3 window at stride 2, or of 8 pixels and 8 taps of one row
+SHORT_REDUCTION = 96  # whose tiles end so often that one vector is best, if its loads are hidden by multiply-adds
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
 OFF_BYTES = 16  # behind the start of a line: where NumPy's large arrays begin
 LEADING_VECTORS = (9, 16)  # of channels at least, at a stride and else, to load one more but each from one line
@@ -291,6 +292,7 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
     groups, filters, depth = g.groups, g.filters // g.groups, g.channels // g.groups
     spread = 0
     across = dots(g, target)
+    weights = prod(g.window) * depth  # of a filter
     if target.spreads and filters == depth and 1 < depth < lanes <= g.filters and lanes % depth == 0:
         groups, filters, spread = 1, g.filters, depth
     unit = lanes if spread else filter_unit(filters, target)
@@ -302,7 +304,8 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
         loaded_cycles = LOAD * prod(g.size) * g.channels / lanes / groups * any(map(any, g.pads))
         found = [dot_tile(filters, way, target, 0 if n else loaded_cycles) for n, way in enumerate(ways[:2])]
     else:
-        found = [tile_vectors(held / lanes, way, target, 1 if spread else 4) for way in ways]
+        low = spread or (target.two_passes and held % lanes == 0 and weights <= SHORT_REDUCTION)
+        found = [tile_vectors(held / lanes, way, target, 1 if low else 4) for way in ways]
     leave_out = min(range(len(found)), key=lambda n: found[n][0])
     cycles, vectors = found[leave_out]
     width = vectors * (1 if across else lanes)
@@ -320,13 +323,15 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
         spread=spread,
         filter_unit=1 if across else unit,
         dots=across,
+        direct=not stores,
+        together=1 if stores or spread or across else max(1, CACHE_BYTES // 2 // (weights * width * itemsize)),
         leave_out=leave_out,
         blocks=-(-filters // width),
         block_pixels=pixels,
         block_shape=not pieces,
         load=g.channels_first and g.channels > 1 and not fused,
         # Only whole and aligned vectors go past the caches.
-        stream=filters % lanes == 0 and not g.channels_first and not across and streams(g, target),
+        stream=filters % lanes == 0 and not (stores or across) and streams(g, target),
         unit=1,
         loaded_channels=g.channels,
         **split,
@@ -493,6 +498,7 @@ _UNUSED = {  # by some kernels
     "block_filters": 0,
     "spread": 0,
     "dots": False,
+    "together": 1,
     "leave_out": 0,
     "phases": 0,
     "lead": 0,

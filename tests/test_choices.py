@@ -97,6 +97,37 @@ def test_the_time_of_half_a_vector_changes_no_bit(case):
 
 @pytest.mark.usefixtures("isa")
 @dtypes
+def test_filter_blocks_together_change_no_bit(dtype, set_num_threads):
+    """Pixels go through as many filter blocks as are said to be together, in tiles one vector wide and wider ones."""
+    choose = schedule.single
+    for shape, kernel, options in (
+        ((2, 9, 11, 20), (1, 1, 20, 250), {}),
+        ((1, 7, 8, 8), (3, 3, 4, 146), {}),
+        ((2, 50, 12), (3, 12, 96), {"padding": "causal"}),
+        ((1, 6, 5, 3), (5, 2, 3, 129), {"strides": 2}),
+    ):
+        case = make("conv", shape, kernel, dtype=dtype, **options)
+        results = []
+        for together in (1, 2, 1000):
+            for short in (0, np.inf):
+
+                def on(g, target, together=together):
+                    depthwise, fields = choose(g, target._replace(two_passes=True))
+                    assert fields["direct"]
+                    assert fields["blocks"] > 1
+                    return depthwise, {**fields, "together": together}
+
+                wide = {"planar_blocking": at_price(np.inf), "dots": never}
+                with scheduled(single=on, SHORT_REDUCTION=short, SERIAL_FLOPS=100, **wide):
+                    for threads in (1, 3):
+                        set_num_threads(threads)
+                        results.append(check(case))
+        for result in results[1:]:
+            np.testing.assert_array_equal(result, results[0], err_msg=str(case))
+
+
+@pytest.mark.usefixtures("isa")
+@dtypes
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("cache", [1 << 12, 1 << 20], ids=["small blocks", "large blocks"])
 def test_vectors_of_pixels_in_parts(dtype, data_format, cache, set_num_threads):

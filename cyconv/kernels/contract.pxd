@@ -16,8 +16,9 @@ cdef struct Conv:
     Py_ssize_t blocks                     # filter blocks of one group (dense), channel vectors or (planar) filters
     Py_ssize_t block_filters              # planar, dense: of one block
     Py_ssize_t dots                       # dense: vectors are of channels, those of a tile are its filters'
-    Py_ssize_t direct                     # planar, dense: results are written to their place, else through scratch
+    Py_ssize_t direct                     # dense: results are written to their place, else through scratch
     Py_ssize_t spread                     # dense: channels (and filters) of each group that shares a vector; else 0
+    Py_ssize_t together                   # dense: filter blocks whose weights fit a cache, for a tile's pixels in turn
     Py_ssize_t leave_out                  # dense, taps that meet only padding: 0 no, 1 of pixels alike, 2 tap after tap
     Py_ssize_t phases                     # depthwise, rows as one run of elements: patterns of weights; else 0
     Py_ssize_t lead                       # depthwise: how much earlier vectors begin if inputs are 16 bytes off a line

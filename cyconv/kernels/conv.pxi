@@ -3,11 +3,16 @@
 # Loop order, outermost first, and what each level keeps where:
 #   task             a range of output pixels x a range of filter blocks               (threads)
 #   pixel block      a few rows of input, read in place or loaded with their padding   (second-level cache)
-#   filter block     its packed weights [bias][taps][channels][vectors * lanes]        (streamed, prefetched)
+#   filter blocks    packed weights, of each [bias][taps][channels][vectors * lanes], as many as fit half of the
+#                    second-level cache, or one                                        (streamed, prefetched)
 #   part             pixels whose windows meet the input with the same taps: taps that meet only padding are left out;
 #                    or one tap and all pixels that it meets, the sums kept in scratch from tap to tap
+#   pixels           those of a tile: their inputs stay for all of these filter blocks (first-level cache)
 #   tile             MR pixels x NV vectors of sums, and NH halves of vectors          (registers)
 #   taps, channels   one broadcast a pixel, one load a vector, MR * NV multiply-adds
+#
+# A tile's end costs nothing if the next one's multiply-adds begin meanwhile. A core looks some 300 instructions ahead,
+# half as many where two threads share it: few lie between tiles, and no address waits for a vector unit.
 #
 # Where half a vector takes half the time, the last one is half a vector if filters fill no more: 24 filters of 16 lanes
 # are three halves, which no broadcast of a whole vector slows down; 40 are two vectors and a half.
@@ -17,11 +22,11 @@
 
 cdef struct Taps:
     # A reduction as the tile sees it: window_h x window_w runs of `run` contiguous inputs.
-    Py_ssize_t window_h, window_w, step_h, step_w, run
+    Py_ssize_t window_h, window_w, step_h, step_w, next_row, run
     Py_ssize_t line                     # from the weights of one input to those of the next
     Py_ssize_t before, between          # bias and weights of taps left out, before the window's first row; after each
     const Py_ssize_t* jumps             # planar: what is more than `between`, for each row; else NULL
-    Py_ssize_t pitch                    # of output pixels
+    Py_ssize_t blocks, block            # filter blocks that pixels go through in turn; packed weights of one
     # Filters that the last vector has too many: it is moved back to end with them or, the only one, stored in part.
     Py_ssize_t back
     bint half                           # it is half a vector
@@ -30,144 +35,177 @@ cdef struct Taps:
     int activation
     REAL slope
 
-cdef inline void tiles(int MR, int NV, int NH, int SPREAD, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
-                       const Py_ssize_t* places, const REAL* weights, REAL* y, Py_ssize_t count) noexcept nogil:
-    """`count` tiles of MR pixels x NV vectors and NH halves of vectors, one after the other; pixel i starts at
-    x + offsets[i], and is stored as pixel places[i] of y.
-    SPREAD: channels, and filters, of each of the groups that share a vector; 0: all lanes are of one group."""
-    cdef vec acc[8][4]
-    cdef half part[8][3]
-    cdef vec wv[8]
+cdef inline void multiply_add(int MR, int NV, int NH, const REAL** r, Py_ssize_t k, const REAL* w, vec* acc,
+                              half* part) noexcept nogil:
+    """Input k of each pixel times its weights, added to a tile's sums."""
+    cdef vec wv[4]
     cdef half wh[3]
     cdef vec xv
     cdef half xh
+    cdef Py_ssize_t i, j                                # as wide as addresses: unrolled in time where integers wrap
+    if MR > 3:                                          # lower tiles wait for loads
+        vprefetch(w + PREFETCH)
+    for j in range(NV):                                 # two or three uses: GCC would load again for each
+        wv[j] = vfetch(w + j * LANES) if 1 < MR < 4 else vload(w + j * LANES)
+    for j in range(NH):
+        wh[j] = hload(w + NV * LANES + j * LANES // 2)
+    for i in range(MR):
+        xv = vset(r[i][k])
+        for j in range(NV):
+            acc[i * NV + j] += xv * wv[j]
+        xh = vlow(xv) if NV else hset(r[i][k])
+        for j in range(NH):
+            part[i * NH + j] += xh * wh[j]
+
+cdef inline Py_ssize_t place(int NV, int NH, int j, Py_ssize_t back) noexcept nogil:
+    """Where vector j of a tile, or half a one if there are no more whole ones, begins in the output: the last of all is
+    moved back, unless it is the only one."""
+    cdef Py_ssize_t at = j * LANES if j < NV else NV * LANES + (j - NV) * LANES // 2
+    return at - back if 0 < j == NV + NH - 1 else at
+
+cdef inline vec activated(int ACTIVATION, vec v, REAL slope) noexcept nogil:
+    if ACTIVATION == 1:
+        return vnonneg(v)
+    if ACTIVATION == 2:
+        return vatmost(vnonneg(v), 6)
+    return vleak(v, slope) if ACTIVATION == 3 else v
+
+cdef inline half activated_half(int ACTIVATION, half h, REAL slope) noexcept nogil:
+    if ACTIVATION == 1:
+        return hnonneg(h)
+    if ACTIVATION == 2:
+        return hatmost(hnonneg(h), 6)
+    return hleak(h, slope) if ACTIVATION == 3 else h
+
+cdef inline void store(int ACTIVATION, int MR, int NV, int NH, const Taps* t, const Py_ssize_t* places, REAL* y,
+                       const vec* acc, const half* part) noexcept nogil:
+    """A tile's sums, activated one after the other: all at once would not fit the registers."""
+    cdef Py_ssize_t at, back = t.back
+    cdef REAL slope = t.slope
+    cdef Py_ssize_t i, j
+    if NH == 0 and t.stream:
+        for i in range(MR):
+            at = places[i]
+            for j in range(NV):
+                vstream(y + at + j * LANES, activated(ACTIVATION, acc[i * NV + j], slope))
+    elif HALVES and NV == 1 and NH == 0 and back:
+        for i in range(MR):
+            vstore_first(y + places[i], activated(ACTIVATION, acc[i], slope), LANES - back)
+    else:
+        for i in range(MR):
+            at = places[i]
+            for j in range(NV):
+                vstore(y + at + place(NV, NH, j, back), activated(ACTIVATION, acc[i * NV + j], slope))
+            for j in range(NH):
+                hstore(y + at + place(NV, NH, NV + j, back), activated_half(ACTIVATION, part[i * NH + j], slope))
+
+cdef inline void finish(int MR, int NV, int NH, const Taps* t, const Py_ssize_t* places, REAL* y, const vec* acc,
+                        const half* part) noexcept nogil:
+    if t.activation == 0: store(0, MR, NV, NH, t, places, y, acc, part)
+    elif t.activation == 1: store(1, MR, NV, NH, t, places, y, acc, part)
+    elif t.activation == 2: store(2, MR, NV, NH, t, places, y, acc, part)
+    else: store(3, MR, NV, NH, t, places, y, acc, part)
+
+cdef inline void tiles(int MR, int NV, int NH, int SPREAD, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
+                       const Py_ssize_t* places, const REAL* weights, REAL* y, Py_ssize_t count) noexcept nogil:
+    """`count` tiles of MR pixels x NV vectors and NH halves of vectors, for t.blocks filter blocks each; pixel i starts
+    at x + offsets[i], and is stored at y + places[i].
+    SPREAD: channels, and filters, of each of the groups that share a vector; 0: all lanes are of one group."""
+    cdef vec acc[32]
+    cdef half part[24]
+    cdef vec wv[8]
+    cdef vec xv
     cdef const REAL* r[8]
     cdef const REAL* w
+    cdef const REAL* first
+    cdef REAL* dst
+    cdef const Py_ssize_t* end = offsets + count * MR
     cdef const Py_ssize_t* jump
-    cdef Py_ssize_t q, kw, k, at, left
-    cdef int i, j
-    # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
-    cdef Py_ssize_t window_h = t.window_h, window_w = t.window_w, step_h = t.step_h, step_w = t.step_w, run = t.run
-    cdef Py_ssize_t before = t.before, between = t.between, pitch = t.pitch, line = t.line
-    cdef Py_ssize_t behind = NV * LANES                 # the whole vectors
-    # Where the last of all begins in the output; by itself it is never moved back.
-    cdef Py_ssize_t last = (behind + (NH - 1) * LANES // 2 if NH else behind - LANES) - (t.back if NV + NH > 1 else 0)
-    cdef Py_ssize_t next_row = step_h - (window_w - 1) * step_w
-    # Planes are in whole vectors: sums of halves that are not set there would be kept in memory.
-    cdef bint resume = t.resume, planar = NH == 0 and t.jumps != NULL, stream = NH == 0 and t.stream
-    cdef int activation = t.activation
-    cdef REAL slope = t.slope
-    for q in range(count):
-        w = weights
-        jump = t.jumps
-        if not (resume or planar):
-            for j in range(NV):
-                xv = vload(w + j * LANES)
-                for i in range(MR):
-                    acc[i][j] = xv
-            for j in range(NH):
-                for i in range(MR):
-                    part[i][j] = hload(w + behind + j * LANES // 2)
-        elif resume:
-            for i in range(MR):
-                at = places[i] * pitch
+    cdef Py_ssize_t block, kw, k, stop, at, left, back = t.back
+    cdef Py_ssize_t i, j
+    # What no sum needs rests in memory: the compiler would find room for it, or for addresses, in vector registers.
+    vrest(x)
+    vrest(t)
+    vrest(end)
+    while offsets < end:
+        first = weights
+        dst = y
+        block = t.blocks
+        vrest(offsets)
+        vrest(places)
+        while True:
+            vrest(first)
+            vrest(dst)
+            vrest(block)
+            w = first
+            if not (t.resume or (NH == 0 and t.jumps)):
                 for j in range(NV):
-                    acc[i][j] = vload(y + at + (j * LANES if j + 1 < NV + NH else last))
+                    xv = vload(w + j * LANES)
+                    for i in range(MR):
+                        acc[i * NV + j] = xv
                 for j in range(NH):
-                    part[i][j] = hload(y + at + (behind + j * LANES // 2 if j + 1 < NH else last))
-        else:                      # the bias lies before what is a pixel to the tile, a filter's weights
-            for i in range(MR):
-                xv = vset(x[offsets[i] - 1])
-                for j in range(NV):
-                    acc[i][j] = xv
-        w += before
-        for i in range(MR):
-            r[i] = x + offsets[i]
-            if MR > 6:
-                vhold(r[i])                             # else some are kept in vector registers, and moved at every use
-        # One loop, with what is done between runs inside of it: of nested ones each moves all sums to other registers.
-        left = window_h * window_w
-        kw = window_w
-        k = 0
-        while left:
-            if SPREAD:
-                for j in range(SPREAD):
-                    wv[j] = vload(w + j * LANES)
+                    for i in range(MR):
+                        part[i * NH + j] = hload(w + NV * LANES + j * LANES // 2)
+            elif t.resume:
                 for i in range(MR):
-                    xv = vload(r[i] + k)
-                    for j in range(SPREAD):
-                        acc[i][0] += vspread(xv, SPREAD, j) * wv[j]
-                w += SPREAD * LANES
-                k += LANES
-            else:
-                if MR > 3:                              # lower tiles wait for loads
-                    vprefetch(w + PREFETCH)
-                for j in range(NV):                     # two or three uses: GCC would load again for each
-                    wv[j] = vfetch(w + j * LANES) if 1 < MR < 4 else vload(w + j * LANES)
-                for j in range(NH):
-                    wh[j] = hload(w + behind + j * LANES // 2)
-                for i in range(MR):
-                    xv = vset(r[i][k])
+                    at = places[i]
                     for j in range(NV):
-                        acc[i][j] += xv * wv[j]
-                    xh = vlow(xv) if NV else hset(r[i][k])
+                        acc[i * NV + j] = vload(dst + at + place(NV, NH, j, back))
                     for j in range(NH):
-                        part[i][j] += xh * wh[j]
-                w += line
-                k += 1
-            if k < run:
-                continue
-            k = 0
-            left -= 1
-            if left == 0:
+                        part[i * NH + j] = hload(dst + at + place(NV, NH, NV + j, back))
+            else:                  # the bias lies before what is a pixel to the tile, a filter's weights
+                for i in range(MR):
+                    xv = vset(x[offsets[i] - 1])
+                    for j in range(NV):
+                        acc[i * NV + j] = xv
+            w += t.before
+            left = t.window_h * t.window_w
+            if left:
+                for i in range(MR):
+                    r[i] = x + offsets[i]
+                    if MR > 6:
+                        vhold(r[i])                     # not moved at every use
+                kw = t.window_w
+                jump = t.jumps
+                k = 0
+                stop = t.run
+                while True:
+                    while True:
+                        if SPREAD:
+                            for j in range(SPREAD):
+                                wv[j] = vload(w + j * LANES)
+                            for i in range(MR):
+                                xv = vload(r[i] + k)
+                                for j in range(SPREAD):
+                                    acc[i] += vspread(xv, SPREAD, j) * wv[j]
+                            w += SPREAD * LANES
+                            k += LANES
+                        else:
+                            multiply_add(MR, NV, NH, r, k, w, acc, part)
+                            w += t.line
+                            k += 1
+                        if k == stop:
+                            break
+                    left -= 1
+                    if left == 0:
+                        break
+                    at = t.step_w
+                    kw -= 1
+                    if kw == 0:
+                        kw = t.window_w
+                        at = t.next_row
+                        w += t.between
+                        if NH == 0 and t.jumps:
+                            w += jump[0]
+                            jump += 1
+                    stop += at
+                    k = stop - t.run
+            finish(MR, NV, NH, t, places, dst, acc, part)
+            block -= 1
+            if block == 0:
                 break
-            at = step_w
-            kw -= 1
-            if kw == 0:
-                kw = window_w
-                at = next_row
-                w += between
-                if planar:
-                    w += jump[0]
-                    jump += 1
-            for i in range(MR):
-                r[i] += at
-                if MR > 6:
-                    vhold(r[i])
-        # A loop for each activation: loops with branches in them are unrolled too late for sums to stay in registers.
-        if activation == 1:
-            for i in range(MR):
-                for j in range(NV):
-                    acc[i][j] = vnonneg(acc[i][j])
-                for j in range(NH):
-                    part[i][j] = hnonneg(part[i][j])
-        elif activation == 2:
-            for i in range(MR):
-                for j in range(NV):
-                    acc[i][j] = vatmost(vnonneg(acc[i][j]), 6)
-                for j in range(NH):
-                    part[i][j] = hatmost(hnonneg(part[i][j]), 6)
-        elif activation == 3:
-            for i in range(MR):
-                for j in range(NV):
-                    acc[i][j] = vleak(acc[i][j], slope)
-                for j in range(NH):
-                    part[i][j] = hleak(part[i][j], slope)
-        if stream:
-            for i in range(MR):
-                at = places[i] * pitch
-                for j in range(NV):
-                    vstream(y + at + j * LANES, acc[i][j])
-        elif HALVES and NV == 1 and NH == 0 and t.back:
-            for i in range(MR):
-                vstore_first(y + places[i] * pitch, acc[i][0], LANES - t.back)
-        else:
-            for i in range(MR):
-                at = places[i] * pitch
-                for j in range(NV):
-                    vstore(y + at + (j * LANES if j + 1 < NV + NH else last), acc[i][j])
-                for j in range(NH):
-                    hstore(y + at + (behind + j * LANES // 2 if j + 1 < NH else last), part[i][j])
+            first += t.block
+            dst += NV * LANES
         offsets += MR
         places += MR
 
@@ -290,25 +328,26 @@ cdef inline void meet(Py_ssize_t at, Py_ssize_t outputs, Py_ssize_t size, Py_ssi
     last[0] = 0 if at >= size else min(outputs, (size - at + stride - 1) // stride)
 
 cdef inline Py_ssize_t locate(const Conv* v, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t row, Py_ssize_t next_row,
-                              Py_ssize_t column, Py_ssize_t next_column, Py_ssize_t* offsets,
+                              Py_ssize_t column, Py_ssize_t next_column, Py_ssize_t pitch, Py_ssize_t* offsets,
                               Py_ssize_t* places) noexcept nogil:
     """The number of those of output pixels [p0, p1) in these rows and columns; where their windows start in the input
-    that `v` describes, and their places behind p0."""
+    that `v` describes, and they themselves behind p0, `pitch` apart."""
     cdef Py_ssize_t n = 0, at, place, r, k, low, high, step = v.stride_w * v.xw
     for r in range(row, next_row):
         low = max(column, p0 - r * v.out_width)
         high = min(next_column, p1 - r * v.out_width)
         at = (r * v.stride_h - v.top) * v.xh - v.left * v.xw + low * step
-        place = r * v.out_width - p0 + low
+        place = (r * v.out_width - p0 + low) * pitch
         for k in range(high - low):        # a vector loop
             offsets[n + k] = at
-            places[n + k] = place + k
+            places[n + k] = place
             at += step
+            place += pitch
         n += max(0, high - low)
     return n
 
-cdef Py_ssize_t divide(const Conv* c, const Conv* v, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t* offsets,
-                       Py_ssize_t* places, Part* parts) noexcept nogil:
+cdef Py_ssize_t divide(const Conv* c, const Conv* v, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t pitch,
+                       Py_ssize_t* offsets, Py_ssize_t* places, Part* parts) noexcept nogil:
     """The number of parts of output pixels [p0, p1) of one image; their pixels as `locate` finds them."""
     cdef Py_ssize_t row = p0 // c.out_width, end = (p1 - 1) // c.out_width + 1, column, right, n = 0, count = 0
     cdef Py_ssize_t next_row, next_column
@@ -327,7 +366,7 @@ cdef Py_ssize_t divide(const Conv* c, const Conv* v, Py_ssize_t p0, Py_ssize_t p
             if c.leave_out == 1:
                 next_column = alike(column, right, c.width, c.left, c.window_w, c.stride_w, c.dilation_w, &part.w0,
                                     &part.w1)
-            part.pixels = locate(v, p0, p1, row, next_row, column, next_column, offsets + n, places + n)
+            part.pixels = locate(v, p0, p1, row, next_row, column, next_column, pitch, offsets + n, places + n)
             n += part.pixels
             if part.pixels:
                 parts[count] = part
@@ -367,19 +406,21 @@ cdef void run_part(const Conv* c, Taps* t, const Part* part, const REAL* x, cons
     if t.step_w == t.run and t.window_w and not (c.dots and t.run % LANES):
         t.run = t.window_w * t.run
         t.window_w = 1
+    t.next_row = t.step_h - (t.window_w - 1) * t.step_w
     if c.dots:
         run_dots(held, t, x, offsets, places, w, y, part.pixels)
     else:
         run_equal(c.spread, part.pixels, (held + LANES - 1) // LANES, t, x, offsets, places, w, y)
 
-cdef void run_taps(const Conv* c, const Conv* v, Taps* t, Py_ssize_t p0, Py_ssize_t p1, const REAL* x,
-                   Py_ssize_t* offsets, Py_ssize_t* places, const REAL* w, Py_ssize_t held, REAL* out) noexcept nogil:
+cdef void run_taps(const Conv* c, const Conv* v, Taps* t, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t pitch,
+                   const REAL* x, Py_ssize_t* offsets, Py_ssize_t* places, const REAL* w, Py_ssize_t held,
+                   REAL* out) noexcept nogil:
     """One tap after the other, each for all pixels that meet the input with it; between them sums are kept in `out`."""
     cdef Part part
     cdef Py_ssize_t first = p0 // c.out_width, end = (p1 - 1) // c.out_width + 1, row, next_row, column, next_column
     cdef int activation = t.activation
     memset(&part, 0, sizeof(Part))                       # no taps: sums become the bias
-    part.pixels = locate(v, p0, p1, first, end, 0, c.out_width, offsets, places)
+    part.pixels = locate(v, p0, p1, first, end, 0, c.out_width, pitch, offsets, places)
     t.activation = 0
     run_part(c, t, &part, x, offsets, places, w, held, out)
     t.resume = True
@@ -389,7 +430,7 @@ cdef void run_taps(const Conv* c, const Conv* v, Taps* t, Py_ssize_t p0, Py_ssiz
         next_row = min(next_row, end)
         for part.w0 in range(c.window_w):
             meet(part.w0 * c.dilation_w - c.left, c.out_width, c.width, c.stride_w, &column, &next_column)
-            part.pixels = locate(v, p0, p1, row, next_row, column, next_column, offsets, places)
+            part.pixels = locate(v, p0, p1, row, next_row, column, next_column, pitch, offsets, places)
             part.h1 = part.h0 + 1
             part.w1 = part.w0 + 1
             if part.pixels:
@@ -397,7 +438,7 @@ cdef void run_taps(const Conv* c, const Conv* v, Taps* t, Py_ssize_t p0, Py_ssiz
     if activation:
         t.activation = activation
         memset(&part, 0, sizeof(Part))                   # no taps: sums go on as they are
-        part.pixels = locate(v, p0, p1, first, end, 0, c.out_width, offsets, places)
+        part.pixels = locate(v, p0, p1, first, end, 0, c.out_width, pitch, offsets, places)
         run_part(c, t, &part, x, offsets, places, w, held, out)
     t.resume = False
 
@@ -407,47 +448,46 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
     cdef Py_ssize_t* offsets = <Py_ssize_t*>scratch
     cdef Py_ssize_t* places = offsets + c.block_pixels
     cdef Part* parts = <Part*>(places + c.block_pixels)
-    cdef Py_ssize_t filters = c.filters // c.groups, full = block_size(c, c.vectors * (1 if c.dots else LANES))
-    cdef Py_ssize_t last, stored, i, b, g, first, held, f, at, count = 0
+    cdef Py_ssize_t filters = c.filters // c.groups, most = c.vectors * (1 if c.dots else LANES)
+    cdef Py_ssize_t full = block_size(c, most), pitch = c.yp if c.direct else most
+    cdef Py_ssize_t last, i, b, g, first, held, f, at, count = 0
     cdef Taps t
     cdef const REAL* w
     cdef const REAL* src
     cdef REAL* dst
-    cdef bint direct
     t.step_h = v.dilation_h * v.xh
     t.step_w = v.dilation_w * v.xw
     t.jumps = NULL
     t.resume = False
+    t.block = full
+    t.stream = c.stream
     t.activation = c.activation
     t.slope = <REAL>c.slope
     if c.leave_out < 2:
-        count = divide(c, v, p0, p1, offsets, places, parts)
+        count = divide(c, v, p0, p1, pitch, offsets, places, parts)
     block_filters(c, c.blocks - 1, &last)
     last = (c.blocks - 1) * full + block_size(c, last)       # packed weights of one group
-    for b in range(b0, b1):
+    b = b0
+    while b < b1:
         g = b // c.blocks
         first = block_filters(c, b % c.blocks, &held)
         w = weights + g * last + (b % c.blocks) * full
-        stored = min(held, filters - first)
         f = g * filters + first
-        # Sums of some taps stay out of y: the filters that two blocks share may be those of two threads.
-        direct = stored == held or stored > LANES or (HALVES and held == LANES and not c.dots)
-        direct = direct and c.yf == 1 and c.leave_out < 2
-        dst = y + p0 * c.yp + f if direct else out
+        dst = y + p0 * c.yp + f if c.direct else out
         t.line = block_line(c, held)
-        t.pitch = c.yp if direct else held
-        t.back = held - stored if direct or stored > LANES else 0
+        t.back = held - min(held, filters - first) if c.direct or filters > LANES else 0
         t.half = t.line % LANES != 0
-        t.stream = direct and c.stream
+        t.blocks = max(1, min(c.together, b1 - b, (filters - first) // most))    # equal ones
         src = x + (first if c.spread else g * (c.channels // c.groups))
         at = 0
         for i in range(count):
             run_part(c, &t, parts + i, src, offsets + at, places + at, w, held, dst)
             at += parts[i].pixels
         if c.leave_out == 2:
-            run_taps(c, v, &t, p0, p1, src, offsets, places, w, held, dst)
-        if not direct:
-            scatter(c, out, t.pitch, p0, p1 - p0, f, stored, y)
+            run_taps(c, v, &t, p0, p1, pitch, src, offsets, places, w, held, dst)
+        if not c.direct:
+            scatter(c, out, pitch, p0, p1 - p0, f, min(held, filters - first), y)
+        b += t.blocks
 
 cdef void scatter(const Conv* v, const REAL* src, Py_ssize_t pitch, Py_ssize_t p0, Py_ssize_t count,
                   Py_ssize_t f, Py_ssize_t filters, REAL* y) noexcept nogil:

@@ -103,11 +103,11 @@ cdef inline void dot_tile(int F, const Taps* t, const REAL* x, const Py_ssize_t*
         elif t.activation == 3:
             xv = vleak(xv, t.slope)
         vstore(sums + i * LANES, xv)
-    if t.pitch == F and pixels == DOTS // F and places[pixels - 1] - places[0] == pixels - 1:
-        memcpy(y + places[0] * F, sums, DOTS // F * F * sizeof(REAL))
+    if pixels == DOTS // F and places[pixels - 1] - places[0] == (pixels - 1) * F:
+        memcpy(y + places[0], sums, DOTS // F * F * sizeof(REAL))
     else:
         for i in range(pixels):
-            memcpy(y + places[i] * t.pitch, sums + i * F, F * sizeof(REAL))
+            memcpy(y + places[i], sums + i * F, F * sizeof(REAL))
 
 cdef inline void dot_tiles(int F, const Taps* t, const REAL* x, const Py_ssize_t* offsets, const Py_ssize_t* places,
                            const REAL* w, REAL* y, Py_ssize_t pixels) noexcept nogil:

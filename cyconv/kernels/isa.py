@@ -6,7 +6,8 @@ FLAGS: dict[str, dict[str, list[str]]] = {
     "x86_64": {
         "baseline": [],
         "avx2": ["-mavx2", "-mfma"],
-        "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+        # Else GCC keeps addresses in vector registers, from where they come when earlier multiply-adds are done.
+        "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512", "-mtune=skylake-avx512"],
     },
     "aarch64": {"baseline": []},  # NEON
 }

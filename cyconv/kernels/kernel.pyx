@@ -46,6 +46,7 @@ cdef extern from "simd.h" nogil:
     int two_passes() noexcept
     void vrenew(Py_ssize_t) noexcept
     void vhold "vrenew" (const REAL*) noexcept
+    void vrest(...) noexcept
     Py_ssize_t vtake(Py_ssize_t*) noexcept
     uint64_t vflush() noexcept
     void vkeep(uint64_t) noexcept

@@ -132,7 +132,7 @@ cdef void multiply_planes(const Conv* c, const REAL* x, Py_ssize_t p0, Py_ssize_
                           const REAL* weights, REAL* y, REAL* loaded, char* scratch) noexcept nogil:
     """Output pixels [p0, p1) of one image, filter blocks [b0, b1) counted over all groups."""
     cdef Py_ssize_t K = reduction(c), filters = c.filters // c.groups, W = c.out_width, b, f, g = -1, count, r, i
-    cdef Py_ssize_t row, rows, column = 0, columns = W, first, end, last = 0
+    cdef Py_ssize_t row, rows, column = 0, columns = W, first, end, last = 0, pitch = c.yf
     cdef Py_ssize_t[MOST_FILTERS] offsets, places
     cdef REAL* out = <REAL*>(scratch + c.tile_bytes)
     cdef Planes p
@@ -156,24 +156,26 @@ cdef void multiply_planes(const Conv* c, const REAL* x, Py_ssize_t p0, Py_ssize_
     t.before = t.between = t.back = 0
     t.jumps = p.jumps
     t.window_w = 1
-    t.pitch = c.yf
     t.resume = t.half = False
+    t.blocks = 1
+    t.block = 0
     t.stream = c.stream
     t.activation = c.activation
     t.slope = <REAL>c.slope
     for i in range(c.block_filters):
         offsets[i] = i * (K + 1) + 1                         # behind the bias
-        places[i] = i
     for b in range(b0, b1):
         if b // c.blocks != g:
             g = b // c.blocks
             load_planes(c, x, g, row, rows, column, columns, loaded, &p)
             t.line = p.line
             t.window_h = p.runs
-            t.step_h = t.step_w = t.run = p.run
+            t.step_h = t.step_w = t.next_row = t.run = p.run
             last = (rows - 1) * p.pitch + end                # behind the last pixel
             if not c.direct:
-                t.pitch = (last - first + LANES - 1) // LANES * LANES
+                pitch = (last - first + LANES - 1) // LANES * LANES
+            for i in range(c.block_filters):
+                places[i] = i * pitch
         f = b % c.blocks * c.block_filters
         count = min(c.block_filters, filters - f)
         f += g * filters
@@ -190,7 +192,7 @@ cdef void multiply_planes(const Conv* c, const REAL* x, Py_ssize_t p0, Py_ssize_
             multiply_run(c, &t, p.x + first, last - first, count, offsets, places, weights + f * (K + 1), out)
             for r in range(rows):
                 i = first if r == 0 else 0
-                scatter_planes(c, out + r * p.pitch + i - first, t.pitch, (row + r) * W + column + i,
+                scatter_planes(c, out + r * p.pitch + i - first, pitch, (row + r) * W + column + i,
                                (end if r == rows - 1 else columns) - i, f, count, y)
 
 cdef void interleave(const REAL* src, Py_ssize_t pitch, Py_ssize_t filters, Py_ssize_t count,

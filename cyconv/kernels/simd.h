@@ -59,11 +59,14 @@
 #else
 #define vpin(v) ((void)(v))
 #endif
+/* Says that a variable is in memory now, so that it takes no register between its uses. */
+#define vrest(v) __asm__("" : "+m"(v))
 #else
 #define CYCONV_INLINE static inline
 #define vprefetch(p) ((void)(p))
 #define vfence() ((void)0)
 #define vrenew(n) ((void)(n))
+#define vrest(v) ((void)(v))
 #endif
 
 #if LANES == 1
@@ -107,11 +110,29 @@ CYCONV_INLINE void vstore(REAL *p, vec v) { *(vec *)p = v; }
 #endif
 /* x - 0 folds to one broadcast; x + 0 would cost an addition, since -0 + 0 is 0. */
 CYCONV_INLINE vec vset(REAL x) { return x - (vec){0}; }
-/* Comparisons with NaN are false, so NaN passes through all three. */
-CYCONV_INLINE vec vnonneg(vec v) { return (vec)((vmask)v & ~(vmask)(v < (vec){0})); }
+/* NaN passes through all three, and -0: comparisons with NaN are false, and x86 takes the second operand then. */
 CYCONV_INLINE vec vpick(vmask m, vec a, vec b) { return (vec)(((vmask)a & m) | ((vmask)b & ~m)); }
-CYCONV_INLINE vec vatmost(vec v, REAL top) { return vpick((vmask)(v > vset(top)), vset(top), v); }
 CYCONV_INLINE vec vleak(vec v, REAL slope) { return vpick((vmask)(v < (vec){0}), v * vset(slope), v); }
+#if defined(__x86_64__)
+#include <immintrin.h>
+#if REAL_BYTES == 4
+#define X86(prefix, bits, name, a, b) _mm##prefix##_##name##_ps((__m##bits)(a), (__m##bits)(b))
+#else
+#define X86(prefix, bits, name, a, b) _mm##prefix##_##name##_pd((__m##bits##d)(a), (__m##bits##d)(b))
+#endif
+#if defined(__AVX512F__)
+#define VEC(name, a, b) (vec) X86(512, 512, name, a, b)
+#elif defined(__AVX2__)
+#define VEC(name, a, b) (vec) X86(256, 256, name, a, b)
+#else
+#define VEC(name, a, b) (vec) X86(, 128, name, a, b)
+#endif
+CYCONV_INLINE vec vnonneg(vec v) { return VEC(max, (vec){0}, v); }
+CYCONV_INLINE vec vatmost(vec v, REAL top) { return VEC(min, vset(top), v); }
+#else
+CYCONV_INLINE vec vnonneg(vec v) { return (vec)((vmask)v & ~(vmask)(v < (vec){0})); }
+CYCONV_INLINE vec vatmost(vec v, REAL top) { return vpick((vmask)(v > vset(top)), vset(top), v); }
+#endif
 
 /* Zero but for its last n lanes. */
 CYCONV_INLINE vec vlast(vec v, ptrdiff_t n) {
@@ -169,13 +190,12 @@ typedef REAL half __attribute__((vector_size(LANES / 2 * REAL_BYTES), aligned(RE
 #endif
 CYCONV_INLINE half vlow(vec v) { return __builtin_shufflevector(v, v, EACH_HALF(AGAIN, 0, LANES, 0)); }
 CYCONV_INLINE vec vtwice(half h) { return SHUFFLE(h, h, AGAIN, LANES / 2, 0); }
-/* As whole vectors: once for a tile, so that halves need no comparisons of their own. */
-CYCONV_INLINE half hnonneg(half h) { return vlow(vnonneg(vtwice(h))); }
-CYCONV_INLINE half hatmost(half h, REAL top) { return vlow(vatmost(vtwice(h), top)); }
-CYCONV_INLINE half hleak(half h, REAL slope) { return vlow(vleak(vtwice(h), slope)); }
 CYCONV_INLINE half hload(const REAL *p) { return *(const half *)p; }
 CYCONV_INLINE void hstore(REAL *p, half h) { *(half *)p = h; }
 CYCONV_INLINE half hset(REAL x) { return x - (half){0}; }
+CYCONV_INLINE half hnonneg(half h) { return (half)X86(256, 256, max, (half){0}, h); }
+CYCONV_INLINE half hatmost(half h, REAL top) { return (half)X86(256, 256, min, hset(top), h); }
+CYCONV_INLINE half hleak(half h, REAL slope) { return vlow(vleak(vtwice(h), slope)); }
 /* Stores the first n lanes alone. */
 #if REAL_BYTES == 4
 #define MASKED_STORE "vmovups %1, %0%{%2%}"
