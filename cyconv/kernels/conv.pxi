@@ -22,7 +22,8 @@
 
 cdef struct Taps:
     # A reduction as the tile sees it: window_h x window_w runs of `run` contiguous inputs.
-    Py_ssize_t window_h, window_w, step_h, step_w, next_row, run
+    Py_ssize_t window_h, window_w, step_h, step_w, run
+    Py_ssize_t next_row                 # from a row's last run to the next row: no address waits for a multiplication
     Py_ssize_t line                     # from the weights of one input to those of the next
     Py_ssize_t before, between          # bias and weights of taps left out, before the window's first row; after each
     const Py_ssize_t* jumps             # planar: what is more than `between`, for each row; else NULL
@@ -450,7 +451,7 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
     cdef Part* parts = <Part*>(places + c.block_pixels)
     cdef Py_ssize_t filters = c.filters // c.groups, most = c.vectors * (1 if c.dots else LANES)
     cdef Py_ssize_t full = block_size(c, most), pitch = c.yp if c.direct else most
-    cdef Py_ssize_t last, i, b, g, first, held, f, at, count = 0
+    cdef Py_ssize_t last, i, b, g, first, held, stored, f, at, count = 0
     cdef Taps t
     cdef const REAL* w
     cdef const REAL* src
@@ -471,11 +472,12 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
     while b < b1:
         g = b // c.blocks
         first = block_filters(c, b % c.blocks, &held)
+        stored = min(held, filters - first)
         w = weights + g * last + (b % c.blocks) * full
         f = g * filters + first
         dst = y + p0 * c.yp + f if c.direct else out
         t.line = block_line(c, held)
-        t.back = held - min(held, filters - first) if c.direct or filters > LANES else 0
+        t.back = held - stored if c.direct or filters > LANES else 0
         t.half = t.line % LANES != 0
         t.blocks = max(1, min(c.together, b1 - b, (filters - first) // most))    # equal ones
         src = x + (first if c.spread else g * (c.channels // c.groups))
@@ -486,7 +488,7 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
         if c.leave_out == 2:
             run_taps(c, v, &t, p0, p1, pitch, src, offsets, places, w, held, dst)
         if not c.direct:
-            scatter(c, out, pitch, p0, p1 - p0, f, min(held, filters - first), y)
+            scatter(c, out, pitch, p0, p1 - p0, f, stored, y)
         b += t.blocks
 
 cdef void scatter(const Conv* v, const REAL* src, Py_ssize_t pitch, Py_ssize_t p0, Py_ssize_t count,

@@ -95,14 +95,7 @@ cdef inline void dot_tile(int F, const Taps* t, const REAL* x, const Py_ssize_t*
             at += next_row - next_tap
             w += t.between
     for i in range((DOTS + LANES - 1) // LANES):
-        xv = vsums(acc + i * LANES)
-        if t.activation == 1:
-            xv = vnonneg(xv)
-        elif t.activation == 2:
-            xv = vatmost(vnonneg(xv), 6)
-        elif t.activation == 3:
-            xv = vleak(xv, t.slope)
-        vstore(sums + i * LANES, xv)
+        vstore(sums + i * LANES, activated(t.activation, vsums(acc + i * LANES), t.slope))
     if pixels == DOTS // F and places[pixels - 1] - places[0] == (pixels - 1) * F:
         memcpy(y + places[0], sums, DOTS // F * F * sizeof(REAL))
     else:
