@@ -172,11 +172,9 @@ cdef class Plan:
         self._fill(&self._conv, geometry, depthwise, fields)
         if self._separable:
             self._conv.yf, self._conv.yp = self._second.xc, self._second.xw
-        # Depthwise tiles of channels meet padding where the input lies; dense ones leave it out, or load the blocks
-        # that touch it.
+        # Depthwise tiles meet padding where the input lies; dense ones leave it out, or load the blocks that touch it.
         pads = any(before or after for before, after in geometry.pads)
-        self._pads_load = self._conv.load or (
-            pads and (self._conv.planar or not depthwise) and not self._conv.leave_out)
+        self._pads_load = self._conv.load or (pads and not depthwise and not self._conv.leave_out)
         self._run = self._kernels.depthwise if depthwise else self._kernels.conv
         if self._separable:
             self._run = self._kernels.separable

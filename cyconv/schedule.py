@@ -26,12 +26,16 @@ from cyconv.tiles import (
 )
 
 MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the first-level cache
-MOST_PLANE_PIXELS = 2048  # of one plane: its rows, and those of the next, then stay in the first-level cache
+MOST_PLANE_PIXELS = 4096  # of one plane: its rows then stay in the first-level cache
 LEAST_ROWS = 8  # of a depthwise layer's output, to be cut between rows alone
 NEAR_BYTES = 16 << 20  # of input and output, that a last-level cache still has from the call before
 STREAM_BYTES = 8 << 20  # of output, that the next reader would not find in a cache
 STREAM_VECTOR = 32  # bytes of a vector that is stored so: half a line
 LINE_BYTES = 64  # of a cache
+PICK = 9.0  # cycles that a depthwise tile's vector of pixels takes more where every second is picked
+PICKING_LANES = 4  # of a vector at least, to pick from it
+IN_PART = 12.0  # of a vector of pixels that is stored in part, where no instruction does so
+EXCHANGE = 11.0  # cycles of a vector of a depthwise layer's channels that comes from planes, or goes there
 PLANAR_FILTERS = 64  # of a block at most, where vectors are of pixels
 MOST_PLANAR_PIXELS = 1024  # of such a block
 COPY = 6.0  # cycles of a vector of a plane that is copied to scratch, or from there
@@ -50,31 +54,38 @@ LOADED_BYTES = 512  # of a pixel, that a depthwise layer loads together
 Fields: TypeAlias = dict[str, int]
 
 
-def one_channel_groups(g: Geometry, lanes: int) -> bool:
+def one_channel_groups(g: Geometry, target: Target) -> bool:
     """Return whether a layer that takes every channel by itself is one of groups for the dense kernel.
 
     Many filters of a channel fill its vectors of filters; its vectors of pixels suit a single plane.
     """
-    if g.filters >= g.groups * max(2, lanes):
+    if g.filters >= g.groups * max(2, target.lanes):
         return True
-    if g.channels == g.filters == 1 and planar_depthwise(g, lanes):
+    if g.channels == g.filters == 1 and planar_depthwise(g, target):
         return False
     return g.channels == 1
 
 
-def planar_depthwise(g: Geometry, lanes: int) -> bool:
-    """Return whether a depthwise layer of planes has a tile whose vectors are of pixels, that gains from it."""
-    (kh, kw), (sh, sw) = g.window, g.strides
-    known = kh == kw and sh == sw and (kh, sh) in {(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)}
-    if not (
-        (g.channels_first or g.channels == g.filters == 1)
-        and known
-        and g.dilation_rate == (1, 1)
-        and g.output_size[1] >= lanes
-    ):
+def planar_depthwise(g: Geometry, target: Target) -> bool:
+    """Return whether a depthwise layer of planes has a tile whose vectors are of pixels, that gains from it.
+
+    The model, for a vector of results: the multiply-adds of the window, of whole vectors in each row and some more in
+    the first and last ones, and at a stride what picks the pixels; or the multiply-adds of vectors of channels, which
+    input and output are transposed for.
+    """
+    lanes = target.lanes
+    (k, kw), (s, sw), (out_h, out_w) = g.window, g.strides, g.output_size
+    known = k == kw and s == sw and (k, s) in {(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)}
+    planes = g.channels_first or g.channels == g.filters == 1
+    if not (planes and known and g.dilation_rate == (1, 1)) or (s == 2 and lanes < PICKING_LANES):
         return False
-    # Few rows meet too much that is loaded for them, and 7 x 7 weights do not fit the registers.
-    return g.channels < lanes or kh <= min(5, g.output_size[0])
+    begun = (k - 1) // s  # rows that are begun before the first ends
+    rows = max(out_h, begun) + begun / 2 + 1
+    planar = rows * -(-out_w // lanes) * (k * k + PICK * (s - 1))
+    if out_w < lanes and not target.halves:
+        planar += out_h * IN_PART
+    channels = out_h * out_w / lanes * (k * k + EXCHANGE * (1 + s * s)) * -(-g.filters // lanes) * lanes / g.filters
+    return planar <= channels
 
 
 class PlaneBlock(NamedTuple):
@@ -356,29 +367,31 @@ def equal_blocks(
 
 def planar_depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     """Return the schedule fields of a depthwise layer of planes; `fused`: of the first step of a separable one."""
-    (kh, kw), (sh, sw), (out_h, out_w) = g.window, g.strides, g.output_size
+    out_h, out_w = g.output_size
     lanes, itemsize = target.lanes, target.itemsize
     kept = 2 * g.filters if fused else 0  # of a pixel, in the cache for the second step
 
-    def load(rows: int, columns: int) -> int:
-        """Return elements of two planes, by phases of whole vectors."""
-        width = (columns + (kw - 1) // sw + 2 * lanes - 2) // lanes * lanes
-        return 2 * loaded(rows, kh, sh, 1)[0] * sw * width
+    def met(rows: int, columns: int) -> int:
+        (kh, kw), (sh, sw) = g.window, g.strides
+        return loaded(rows, kh, sh, 1, splits=False)[0] * loaded(columns, kw, sw, 1, splits=False)[0]
 
     def fits(rows: int, columns: int) -> bool:
-        elements = max(load(rows, columns), rows * columns * kept)
+        elements = max(met(rows, columns), rows * columns * kept)
         return elements * itemsize <= CACHE_BYTES // 2 and rows * columns <= MOST_PLANE_PIXELS
 
     rows, columns, pieces = equal_blocks(g, 4, MOST_PLANE_PIXELS, 4 * lanes, fits)
+    if out_w < lanes:  # a second step takes a vector of pixels at least
+        rows, pieces = min(out_h, max(rows, (lanes - 1) // out_w + 2)), False
+        columns = out_w
     return _fields(
-        {"load_bytes": load(rows, columns) * itemsize, "tile_bytes": 0, "out_bytes": 0},
+        {"load_bytes": met(rows, columns) * itemsize, "tile_bytes": 0, "out_bytes": 0},
         planar=True,
         vectors=1,
         filter_unit=1,
         blocks=g.filters,
         block_pixels=rows * columns,
         block_shape=not pieces,
-        load=sw > 1,
+        load=False,
         stream=not pieces and out_w % lanes == 0 and not fused and streams(g, target),
         unit=out_w if out_h > 1 else lanes,  # a block is at least a vector
     )
@@ -441,8 +454,8 @@ def single(g: Geometry, target: Target) -> tuple[bool, Fields]:
 
     A layer whose groups have one channel is a depthwise one, and the other way round.
     """
-    if g.groups == g.channels and not one_channel_groups(g, target.lanes):
-        choose = planar_depthwise_blocking if planar_depthwise(g, target.lanes) else depthwise_blocking
+    if g.groups == g.channels and not one_channel_groups(g, target):
+        choose = planar_depthwise_blocking if planar_depthwise(g, target) else depthwise_blocking
         return True, choose(g, target, False)
     cycles, fields = dense_blocking(g, target)
     # Pixels need no loading: where filters fill their vectors, planes have nothing to gain.
@@ -460,7 +473,7 @@ def separable(first: Geometry, second: Geometry, target: Target) -> tuple[Fields
     pixels or taps, outputs.
     """
     lanes, itemsize = target.lanes, target.itemsize
-    planar = first.channels_first and planar_depthwise(first, lanes)
+    planar = first.channels_first and planar_depthwise(first, target)
     if planar:
         price, fields = planar_blocking(second, target, fused=True)
         planar = price < math.inf

@@ -268,16 +268,19 @@ def test_results_past_the_caches_in_blocks(dtype, data_format, set_num_threads):
 @pytest.mark.parametrize("cache", [1 << 13, 1 << 20], ids=["pieces of rows", "whole rows"])
 @pytest.mark.parametrize("op", ["depthwise_conv", "separable_conv"])
 def test_planes_and_channels_differ_in_no_bit(op, cache, strides, window, set_num_threads):
-    """Depthwise steps on vectors of pixels, in blocks of every shape, shared by any number of threads."""
-    for height, width, channels, multiplier in ((1, 33, 3, 1), (9, 47, 20, 1), (8, 96, 5, 2), (21, 34, 4, 3)):
-        for padding in ("same", ((6, 0), (0, 2)), "valid")[: 3 if height >= window else 2]:
+    """Depthwise steps on vectors of pixels, in blocks of every shape, shared by any number of threads; images narrower
+    than a vector, and with fewer rows than a window, too."""
+    wide = (1, 33, 3, 1), (9, 47, 20, 1), (8, 96, 5, 2), (21, 34, 4, 3)
+    narrow = (14, 14, 6, 1), (7, 7, 5, 2), (12, 3, 4, 1), (2, 21, 3, 1), (19, 1, 2, 1)
+    for height, width, channels, multiplier in wide + narrow:
+        for padding in ("same", ((6, 0), (2, 5)), "valid")[: 3 if min(height, width) >= window else 2]:
             depthwise = (window, window, channels, multiplier)
             pointwise = [(1, 1, channels * multiplier, 21)] if op == "separable_conv" else []
             options = {"strides": strides, "padding": padding, "data_format": "channels_first"}
             case = make(op, (2, channels, height, width), depthwise, *pointwise, **options)
             with scheduled(planar_depthwise=never):
                 want = np.clip(check(case), 0, 6)
-            with scheduled(STREAM_BYTES=0, CACHE_BYTES=cache, MOST_PLANE_PIXELS=cache // 64):
+            with scheduled(EXCHANGE=np.inf, STREAM_BYTES=0, CACHE_BYTES=cache, MOST_PLANE_PIXELS=cache // 64):
                 for threads in (1, 2, 5):
                     set_num_threads(threads)
                     np.testing.assert_array_equal(case.run(activation="relu6"), want, err_msg=str(case))

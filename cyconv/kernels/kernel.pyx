@@ -17,6 +17,9 @@ cdef extern from "simd.h" nogil:
     ctypedef float REAL
     ctypedef float vec
     ctypedef float half
+    ctypedef int lanes
+    const REAL* ZEROS
+    const int MASKS
     const int LANES, REGISTERS, HALVES, SPREADS, DOTS, MOST_TAPS
     vec vload(const REAL*) noexcept
     vec vfetch(const REAL*) noexcept
@@ -33,6 +36,11 @@ cdef extern from "simd.h" nogil:
     half hleak(half, REAL) noexcept
     vec vspread(vec, int, int) noexcept
     vec vevens(vec, vec) noexcept
+    vec vevery(vec, vec, int) noexcept
+    vec vmore(vec, vec, int, int) noexcept
+    uint64_t vbits(Py_ssize_t, Py_ssize_t) noexcept
+    lanes vlanes(uint64_t, int) noexcept
+    vec vpart(const REAL*, lanes, const REAL*, const REAL*) noexcept
     vec vzip(vec, vec, int) noexcept
     void vrepeat(vec, int, REAL*) noexcept
     void vtranspose(vec*) noexcept
@@ -63,6 +71,7 @@ include "conv.pxi"
 include "dots.pxi"
 include "planar.pxi"
 include "depthwise.pxi"
+include "depthwise_planar.pxi"
 include "separable.pxi"
 
 cdef Kernels table

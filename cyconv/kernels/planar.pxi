@@ -1,6 +1,6 @@
-# Vectors of pixels: of planes, which are read as they lie, and where there are few filters of each group.
+# Dense layers with vectors of pixels: of planes, which are read as they lie, and where each group has few filters.
 #
-# Dense: the tile of conv.pxi with roles exchanged; what it takes for pixels are filters, for weights planes.
+# The tile of conv.pxi with roles exchanged; what it takes for pixels are filters, for weights planes.
 # Loop order, outermost first, and what each level keeps where:
 #   task             a range of output pixels x a range of filter blocks               (threads)
 #   pixel block      a few rows of input, a plane for each channel, read in place or loaded with their padding, at a
@@ -8,12 +8,6 @@
 #   filter block     a few filters, packed weights [filter][bias][taps][channels]   (first- or second-level cache)
 #   run              pixels of a row, or of all rows with the columns between them that only the window needs
 #   tile             MR filters x NV vectors of pixels                                 (registers)
-#
-# Depthwise: windows of 3 x 3, 5 x 5 and 7 x 7.
-#   task             a range of output rows x a range of filters                       (threads)
-#   filter           rows of its plane, read in place or loaded with their padding; at stride 2 even and odd columns
-#                    apart                                                             (first-level cache)
-#   tile             R rows x a vector of pixels, which share the rows of input that they meet   (registers)
 
 cdef enum:
     MOST_FILTERS = 64    # of a block: schedule.PLANAR_FILTERS
@@ -232,122 +226,3 @@ cdef void scatter_planes(const Conv* c, const REAL* src, Py_ssize_t pitch, Py_ss
 cdef void planar_block(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* _weights, REAL* y,
                        char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
     multiply_planes(c, x, p0, p1, b0, b1, weights, y, <REAL*>scratch, scratch + c.load_bytes)
-
-cdef inline void plane_tiles(int R, int K, int S, const Conv* c, const REAL* x, Py_ssize_t pitch, Py_ssize_t phase,
-                             const REAL* weights, REAL* y, Py_ssize_t count) noexcept nogil:
-    """R rows of `count` pixels, at least a vector: the last one is moved back. K x K: the window. S: the stride.
-    x: [rows, `pitch` apart][S phases, `phase` apart]: of every S columns one."""
-    cdef vec acc[4]
-    cdef vec wv[49]
-    cdef vec xv
-    cdef const REAL* p
-    cdef Py_ssize_t i = 0, k, out_width = c.out_width
-    cdef int r, h, q, activation = c.activation
-    cdef bint stream = c.stream
-    cdef REAL slope = <REAL>c.slope
-    while i < count:
-        k = min(i, count - LANES)
-        p = x + k
-        for r in range(R):
-            acc[r] = vset(weights[0])
-        for q in range(K * K):
-            wv[q] = vset(weights[1 + q])
-        for h in range((R - 1) * S + K):
-            for q in range(K):
-                xv = vfetch(p + q % S * phase + q // S)
-                for r in range(R):
-                    if h >= r * S and h - r * S < K:
-                        acc[r] += xv * wv[(h - r * S) * K + q]
-            p += pitch
-        if activation == 1:
-            for r in range(R):
-                acc[r] = vnonneg(acc[r])
-        elif activation == 2:
-            for r in range(R):
-                acc[r] = vatmost(vnonneg(acc[r]), 6)
-        elif activation == 3:
-            for r in range(R):
-                acc[r] = vleak(acc[r], slope)
-        if stream:
-            for r in range(R):
-                vstream(y + k + r * out_width, acc[r])
-        else:
-            for r in range(R):
-                vstore(y + k + r * out_width, acc[r])
-        i += LANES
-
-cdef inline void plane_menu(int K, int S, int rows, const Conv* c, const REAL* x, Py_ssize_t pitch, Py_ssize_t phase,
-                            const REAL* w, REAL* y, Py_ssize_t count) noexcept nogil:
-    if rows == 4: plane_tiles(4, K, S, c, x, pitch, phase, w, y, count)
-    elif rows == 2: plane_tiles(2, K, S, c, x, pitch, phase, w, y, count)
-    else: plane_tiles(1, K, S, c, x, pitch, phase, w, y, count)
-
-cdef void run_plane_tiles(int rows, const Conv* c, const REAL* x, Py_ssize_t pitch, Py_ssize_t phase, const REAL* w,
-                          REAL* y, Py_ssize_t count) noexcept nogil:
-    """The menu: schedule.planar_depthwise knows it too."""
-    if c.window_h == 3 and c.stride_h == 1: plane_menu(3, 1, rows, c, x, pitch, phase, w, y, count)
-    elif c.window_h == 3: plane_menu(3, 2, rows, c, x, pitch, phase, w, y, count)
-    elif c.window_h == 5 and c.stride_h == 1: plane_menu(5, 1, rows, c, x, pitch, phase, w, y, count)
-    elif c.window_h == 5: plane_menu(5, 2, rows, c, x, pitch, phase, w, y, count)
-    else: plane_menu(7, 1, rows, c, x, pitch, phase, w, y, count)
-
-cdef inline Py_ssize_t whole_vector(const Conv* c, Py_ssize_t p0, Py_ssize_t p1) noexcept nogil:
-    """Where to begin, so that the last row, at least a vector long, is cut into whole vectors."""
-    return min(p0, max((p1 - 1) // c.out_width * c.out_width, p1 - LANES))
-
-cdef void load_plane(const Conv* c, const REAL* x, Py_ssize_t top, Py_ssize_t left, Py_ssize_t rows, Py_ssize_t n,
-                     Py_ssize_t phase, REAL* dst) noexcept nogil:
-    """dst[rows][S phases, `phase` apart] <- of every S columns one, of rows from `top` and columns from `left` on; what
-    lies outside of the plane stays as it is."""
-    cdef Py_ssize_t K = c.window_h, S = c.stride_h, skipped = max(0, -top), count = min(rows, c.height - top) - skipped
-    cdef Py_ssize_t k, lo, hi
-    x += (top + skipped) * c.xh + left * c.xw
-    for k in range(S):
-        meet(left + k, n + (K - 1 - k) // S, c.width, S, &lo, &hi)
-        if lo < hi and count > 0:
-            pick(x + (k + lo * S) * c.xw, S * c.xw, c.xh, count, hi - lo, dst + skipped * S * phase + k * phase + lo,
-                 S * phase)
-
-cdef void depthwise_planes(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* _weights,
-                           REAL* y, char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0,
-                           Py_ssize_t b1) noexcept nogil:
-    """Output pixels [p0, p1) of one image, filters [b0, b1)."""
-    cdef Py_ssize_t K = c.window_h, S = c.stride_h, start = whole_vector(c, p0, p1), r0 = start // c.out_width
-    cdef Py_ssize_t out_rows = (p1 - 1) // c.out_width + 1 - r0, n = p1 - start if out_rows == 1 else c.out_width
-    cdef Py_ssize_t column = start - r0 * c.out_width if out_rows == 1 else 0
-    cdef Py_ssize_t top = r0 * S - c.top, left = column * S - c.left, rows = (out_rows - 1) * S + K
-    cdef Py_ssize_t pitch = c.xh, phase = 0, f, p, k, lo, hi, count, channel, size = 0
-    cdef REAL* loaded = <REAL*>scratch
-    cdef const REAL* src
-    cdef int together              # rows of a tile
-    cdef bint load = c.load or top < 0 or left < 0 or top + rows > c.height or left + (n - 1) * S + K > c.width
-    if load:
-        # Two copies, for one channel and the next, which is loaded before this one is read: vectors across the ends of
-        # what has just been stored wait until it is in the cache.
-        # They start on a cache line. Planes have their padding in the same places: it is written once.
-        phase = (n + (K - 1) // S + 2 * LANES - 2) // LANES * LANES
-        pitch = S * phase
-        size = rows * pitch
-        memset(loaded, 0, 2 * size * sizeof(REAL))
-        meet(left, n, c.width, S, &lo, &hi)
-        loaded += (LANES - lo % LANES) % LANES
-        channel = b0 // c.multiplier
-        load_plane(c, x + channel * c.xc, top, left, rows, n, phase, loaded + channel % 2 * size)
-    for f in range(b0, b1):
-        channel = f // c.multiplier
-        if load:
-            src = loaded + channel % 2 * size
-            if f + 1 < b1 and (f + 1) // c.multiplier != channel:
-                load_plane(c, x + (channel + 1) * c.xc, top, left, rows, n, phase, loaded + (channel + 1) % 2 * size)
-        else:
-            src = x + channel * c.xc + top * c.xh + left * c.xw
-        p = start
-        while p < p1:
-            k = p // c.out_width
-            count = min((k + 1) * c.out_width, p1) - p
-            together = 1
-            if count == c.out_width:
-                together = 4 if p + 4 * c.out_width <= p1 else 2 if p + 2 * c.out_width <= p1 else 1
-            run_plane_tiles(together, c, src + (k - r0) * S * pitch + p - k * c.out_width - column, pitch, phase,
-                            weights + f * (K * K + 1), y + f * c.yf + p, count)
-            p += count + (together - 1) * c.out_width

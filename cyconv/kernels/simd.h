@@ -76,6 +76,12 @@ CYCONV_INLINE vec vload(const REAL *p) { return *p; }
 CYCONV_INLINE vec vfetch(const REAL *p) { return *p; }
 CYCONV_INLINE void vstore(REAL *p, vec v) { *p = v; }
 #define vstream(p, v) vstore(p, v)
+typedef int lanes;
+#define vlanes(bits, k) ((int)((bits) >> (k) & 1))
+CYCONV_INLINE vec vpart(const REAL *p, lanes some, const REAL *low, const REAL *high) {
+    (void)low, (void)high;
+    return some ? *p : 0;
+}
 CYCONV_INLINE vec vset(REAL x) { return x; }
 CYCONV_INLINE vec vnonneg(vec v) { return v < 0 ? 0 : v; }
 CYCONV_INLINE vec vatmost(vec v, REAL top) { return v > top ? top : v; }
@@ -134,6 +140,43 @@ CYCONV_INLINE vec vnonneg(vec v) { return (vec)((vmask)v & ~(vmask)(v < (vec){0}
 CYCONV_INLINE vec vatmost(vec v, REAL top) { return vpick((vmask)(v > vset(top)), vset(top), v); }
 #endif
 
+/* Some lanes: those whose bits, from the k-th on, are set. */
+#if defined(__AVX512F__)
+typedef uint32_t lanes;
+#define vlanes(bits, k) ((lanes)((bits) >> (k)))
+#else
+typedef vmask lanes;
+CYCONV_INLINE lanes vlanes(uint64_t bits, int k) {
+    vmask bit;
+    int l;
+    for (l = 0; l < LANES; l++) bit[l] = 1 << l;
+    return (((vmask){0} + (int)(bits >> k)) & bit) == bit;
+}
+#endif
+/* Loads some lanes alone, the others are zero. What lies from `low` up to `high` may be read too. */
+#if defined(__AVX512F__) && REAL_BYTES == 4
+#define MASKS 1
+#define vpart(p, some, low, high) ((vec)_mm512_maskz_loadu_ps((__mmask16)(some), p))
+#elif defined(__AVX512F__)
+#define MASKS 1
+#define vpart(p, some, low, high) ((vec)_mm512_maskz_loadu_pd((__mmask8)(some), p))
+#elif defined(__AVX2__) && REAL_BYTES == 4
+#define MASKS 1
+#define vpart(p, some, low, high) ((vec)_mm256_maskload_ps(p, (__m256i)(some)))
+#elif defined(__AVX2__)
+#define MASKS 1
+#define vpart(p, some, low, high) ((vec)_mm256_maskload_pd(p, (__m256i)(some)))
+#else
+CYCONV_INLINE vec vpart(const REAL *p, lanes some, const REAL *low, const REAL *high) {
+    vec v = {0};
+    int l;
+    if (p >= low && p + LANES <= high) return (vec)((vmask)vload(p) & some);
+    for (l = 0; l < LANES; l++)
+        if (some[l]) v[l] = p[l];
+    return v;
+}
+#endif
+
 /* Zero but for its last n lanes. */
 CYCONV_INLINE vec vlast(vec v, ptrdiff_t n) {
 #if REAL_BYTES == 4
@@ -153,6 +196,17 @@ CYCONV_INLINE vec vlast(vec v, ptrdiff_t n) {
 #endif
 
 #endif
+
+#ifndef MASKS
+#define MASKS 0
+#endif
+/* Bits from `first` up to `end`, which may lie outside of those that there are. */
+CYCONV_INLINE uint64_t vbits(ptrdiff_t first, ptrdiff_t end) {
+    uint64_t below = end >= 64 ? ~(uint64_t)0 : end <= 0 ? 0 : ((uint64_t)1 << end) - 1;
+    return first >= 64 ? 0 : first <= 0 ? below : below >> first << first;
+}
+/* What rows outside of the input are read from, by three vectors. */
+static const REAL ZEROS[3 * LANES + 8] = {0};
 
 #ifdef SPREADS
 /* What a shuffle takes each lane from: LANE(l, a, b) for every lane l. */
@@ -288,7 +342,33 @@ CYCONV_INLINE void vtranspose(vec *v) {
 #define vsums(v) (*(v))
 #define vevens(a, b) (a)
 #define vzip(a, b, second_half) (a)
-#define vrepeat(v, n, p) ((void)(v))
+#endif
+
+/* vevery: every second lane of a and, behind it, b, from the k-th on. vmore: the lanes of v from the n-th on and, behind
+   them, every second of w, from the k-th on. n and k are literals; of fewer lanes than four neither is asked for. */
+#if LANES < 4
+#define vevery(a, b, k) ((void)(b), (a))
+#define vmore(v, w, n, k) ((void)(w), (v))
+#elif SPREADS
+#define SECOND(l, k, unused) (2 * (l) + (k))
+#define MORE(l, n, k) ((l) + (n) < LANES ? (l) + (n) : LANES + 2 * ((l) + (n) - LANES) + (k))
+CYCONV_INLINE vec vevery(vec a, vec b, int k) { return k ? SHUFFLE(a, b, SECOND, 1, 0) : SHUFFLE(a, b, SECOND, 0, 0); }
+CYCONV_INLINE vec vmore(vec v, vec w, int n, int k) {
+    return n == 2 ? SHUFFLE(v, w, MORE, 2, 0) : k ? SHUFFLE(v, w, MORE, 1, 1) : SHUFFLE(v, w, MORE, 1, 0);
+}
+#else
+CYCONV_INLINE vec vevery(vec a, vec b, int k) {
+    vec v;
+    int l;
+    for (l = 0; l < LANES; l++) v[l] = l < LANES / 2 ? a[2 * l + k] : b[2 * l + k - LANES];
+    return v;
+}
+CYCONV_INLINE vec vmore(vec v, vec w, int n, int k) {
+    vec r;
+    int l;
+    for (l = 0; l < LANES; l++) r[l] = l + n < LANES ? v[l + n] : w[2 * (l + n - LANES) + k];
+    return r;
+}
 #endif
 
 #ifndef HALVES
@@ -302,7 +382,17 @@ typedef vec half;
 #define hload vload
 #define hstore vstore
 #define hset vset
-#define vstore_first(p, v, n) vstore(p, v)
+/* Stores the first n lanes alone. */
+CYCONV_INLINE void vstore_first(REAL *p, vec v, ptrdiff_t n) {
+    REAL each[LANES];
+    ptrdiff_t l;
+    if (n == LANES) {
+        vstore(p, v);
+        return;
+    }
+    vstore(each, v);
+    for (l = 0; l < n; l++) p[l] = each[l];
+}
 #endif
 
 /* The integer, which is one more from now on; of the threads that ask, each gets another. */
