@@ -26,9 +26,10 @@ from cyconv.tiles import (
 )
 
 MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the first-level cache
-MOST_PLANE_PIXELS = 4096  # of one plane: its rows then stay in the first-level cache
+MOST_PLANE_PIXELS = 8192  # of one plane: columns then find its rows in a near cache
 LEAST_ROWS = 8  # of a depthwise layer's output, to be cut between rows alone
 NEAR_BYTES = 16 << 20  # of input and output, that a last-level cache still has from the call before
+NEAR_PLANES_BYTES = 4 << 20  # the same of planes: columns that go down them do not look like a stream to the processor
 STREAM_BYTES = 8 << 20  # of output, that the next reader would not find in a cache
 STREAM_VECTOR = 32  # bytes of a vector that is stored so: half a line
 LINE_BYTES = 64  # of a cache
@@ -392,6 +393,7 @@ def planar_depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Field
         block_pixels=rows * columns,
         block_shape=not pieces,
         load=False,
+        fetch_ahead=itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_PLANES_BYTES,
         stream=not pieces and out_w % lanes == 0 and not fused and streams(g, target),
         unit=out_w if out_h > 1 else lanes,  # a block is at least a vector
     )

@@ -83,7 +83,7 @@ cdef inline void plane_column(int K, int S, int LIVE, bint CHECK, const Conv* c,
     cdef const REAL* low = plane + min(0, (rows - 1) * pitch)
     cdef const REAL* high = plane + max(0, (rows - 1) * pitch) + block.columns
     cdef int q, activation = c.activation
-    cdef bint stream = c.stream
+    cdef bint stream = c.stream, fetch_ahead = c.fetch_ahead and not c.load
     cdef REAL slope = <REAL>c.slope
     wv[K * K] = vset(weights[0])
     for q in range(K * K):
@@ -93,6 +93,10 @@ cdef inline void plane_column(int K, int S, int LIVE, bint CHECK, const Conv* c,
     for q in range(1, LIVE):
         plane_step(K, S, LIVE, CHECK, 0, q, &x, pitch, &row, rows, inside, low, high, wv, acc)
     for r in range(LIVE - 1, out_rows):
+        if fetch_ahead:                   # what the next block's rows, or the next plane's, read and write here
+            for q in range(S * S):
+                vprefetch(x + out_rows * S * pitch + q // S * pitch + q % S * LANES)
+            vprefetch(y + out_rows * out_width)
         plane_step(K, S, LIVE, CHECK, 0, LIVE, &x, pitch, &row, rows, inside, low, high, wv, acc)
         plane_store(acc[LIVE - 1], y, count, activation, slope, stream)
         y += out_width
