@@ -342,6 +342,7 @@ CYCONV_INLINE void vtranspose(vec *v) {
 #define vsums(v) (*(v))
 #define vevens(a, b) (a)
 #define vzip(a, b, second_half) (a)
+#define vrepeat(v, n, p) ((void)(v))
 #endif
 
 /* vevery: every second lane of a and, behind it, b, from the k-th on. vmore: the lanes of v from the n-th on and, behind
