@@ -380,10 +380,7 @@ def planar_depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Field
         elements = max(met(rows, columns), rows * columns * kept)
         return elements * itemsize <= CACHE_BYTES // 2 and rows * columns <= MOST_PLANE_PIXELS
 
-    rows, columns, pieces = equal_blocks(g, 4, MOST_PLANE_PIXELS, 4 * lanes, fits)
-    if out_w < lanes:  # a second step takes a vector of pixels at least
-        rows, pieces = min(out_h, max(rows, (lanes - 1) // out_w + 2)), False
-        columns = out_w
+    rows, columns, pieces = equal_blocks(g, 1, MOST_PLANE_PIXELS, 4 * lanes, fits)
     return _fields(
         {"load_bytes": met(rows, columns) * itemsize, "tile_bytes": 0, "out_bytes": 0},
         planar=True,
@@ -475,7 +472,8 @@ def separable(first: Geometry, second: Geometry, target: Target) -> tuple[Fields
     pixels or taps, outputs.
     """
     lanes, itemsize = target.lanes, target.itemsize
-    planar = first.channels_first and planar_depthwise(first, target)
+    # The second step takes a vector of pixels at least.
+    planar = first.channels_first and first.output_size[1] >= lanes and planar_depthwise(first, target)
     if planar:
         price, fields = planar_blocking(second, target, fused=True)
         planar = price < math.inf

@@ -271,7 +271,7 @@ def test_planes_and_channels_differ_in_no_bit(op, cache, strides, window, set_nu
     """Depthwise steps on vectors of pixels, in blocks of every shape, shared by any number of threads; images narrower
     than a vector, and with fewer rows than a window, too."""
     wide = (1, 33, 3, 1), (9, 47, 20, 1), (8, 96, 5, 2), (21, 34, 4, 3)
-    narrow = (14, 14, 6, 1), (7, 7, 5, 2), (12, 3, 4, 1), (2, 21, 3, 1), (19, 1, 2, 1)
+    narrow = (14, 14, 6, 1), (23, 6, 8, 3), (7, 7, 5, 2), (12, 3, 4, 1), (2, 21, 3, 1), (19, 1, 2, 1)
     for height, width, channels, multiplier in wide + narrow:
         for padding in ("same", ((6, 0), (2, 5)), "valid")[: 3 if min(height, width) >= window else 2]:
             depthwise = (window, window, channels, multiplier)

@@ -148,9 +148,8 @@ cdef void run_plane_columns(const Conv* c, PlaneBlock* block, const REAL* x, con
     else: plane_columns(7, 1, 7, c, block, x, weights, y, loaded, b0, b1)
 
 cdef inline Py_ssize_t whole_vector(const Conv* c, Py_ssize_t p0, Py_ssize_t p1) noexcept nogil:
-    """Where to begin, so that there is a vector of pixels at least: of one row, or, of narrower ones, of whole rows."""
-    cdef Py_ssize_t start = max(0, p1 - LANES), W = c.out_width
-    return min(p0, max((p1 - 1) // W * W, start) if W >= LANES else start // W * W)
+    """Where to begin, so that the last row, at least a vector long, is cut into whole vectors."""
+    return min(p0, max((p1 - 1) // c.out_width * c.out_width, p1 - LANES))
 
 cdef void depthwise_planes(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* _weights,
                            REAL* y, char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0,
