@@ -33,7 +33,7 @@ NEAR_PLANES_BYTES = 4 << 20  # the same of planes: columns that go down them do 
 STREAM_BYTES = 8 << 20  # of output, that the next reader would not find in a cache
 STREAM_VECTOR = 32  # bytes of a vector that is stored so: half a line
 LINE_BYTES = 64  # of a cache
-PICK = 9.0  # cycles that a depthwise tile's vector of pixels takes more where every second is picked
+PICK = 9.0  # cycles that a depthwise layer's vector of pixels takes more where every second is picked
 PICKING_LANES = 4  # of a vector at least, to pick from it
 IN_PART = 12.0  # of a vector of pixels that is stored in part, where no instruction does so
 EXCHANGE = 11.0  # cycles of a vector of a depthwise layer's channels that comes from planes, or goes there
@@ -68,7 +68,7 @@ def one_channel_groups(g: Geometry, target: Target) -> bool:
 
 
 def planar_depthwise(g: Geometry, target: Target) -> bool:
-    """Return whether a depthwise layer of planes has a tile whose vectors are of pixels, that gains from it.
+    """Return whether a depthwise layer of planes has a kernel whose vectors are of pixels, that gains from it.
 
     The model, for a vector of results: the multiply-adds of the window, of whole vectors in each row and some more in
     the first and last ones, and at a stride what picks the pixels; or the multiply-adds of vectors of channels, which
@@ -372,17 +372,13 @@ def planar_depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Field
     lanes, itemsize = target.lanes, target.itemsize
     kept = 2 * g.filters if fused else 0  # of a pixel, in the cache for the second step
 
-    def met(rows: int, columns: int) -> int:
-        (kh, kw), (sh, sw) = g.window, g.strides
-        return loaded(rows, kh, sh, 1, splits=False)[0] * loaded(columns, kw, sw, 1, splits=False)[0]
-
     def fits(rows: int, columns: int) -> bool:
-        elements = max(met(rows, columns), rows * columns * kept)
+        elements = max(loaded_block(g, rows, columns)[0], rows * columns * kept)
         return elements * itemsize <= CACHE_BYTES // 2 and rows * columns <= MOST_PLANE_PIXELS
 
     rows, columns, pieces = equal_blocks(g, 1, MOST_PLANE_PIXELS, 4 * lanes, fits)
     return _fields(
-        {"load_bytes": met(rows, columns) * itemsize, "tile_bytes": 0, "out_bytes": 0},
+        {"load_bytes": loaded_block(g, rows, columns)[0] * itemsize, "tile_bytes": 0, "out_bytes": 0},
         planar=True,
         vectors=1,
         filter_unit=1,
