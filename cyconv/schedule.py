@@ -37,6 +37,8 @@ PICK = 9.0  # cycles that a depthwise layer's vector of pixels takes more where 
 PICKING_LANES = 4  # of a vector at least, to pick from it
 IN_PART = 12.0  # of a vector of pixels that is stored in part, where no instruction does so
 EXCHANGE = 11.0  # cycles of a vector of a depthwise layer's channels that comes from planes, or goes there
+WALKED_FILTERS = 4  # of a block at most, where vectors of pixels go down planes
+WALKED_SUMS = 24  # of its tile
 PLANAR_FILTERS = 64  # of a block at most, where vectors are of pixels
 MOST_PLANAR_PIXELS = 1024  # of such a block
 COPY = 6.0  # cycles of a vector of a plane that is copied to scratch, or from there
@@ -209,6 +211,58 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
         split_columns=block.split_columns,
         stream=direct and aligned and streams(g, target),
         unit=unit,
+    )
+    return g.groups * cycles, fields
+
+
+def walk_blocking(g: Geometry, target: Target) -> tuple[float, Fields]:
+    """Return (cycles, schedule fields) of a dense layer of planes whose vectors of pixels go down them.
+
+    The cycles are infinite where there is no such kernel.
+
+    The model, for each row of input, column of the window and channel that some vectors of pixels meet: the
+    multiply-adds, or loads, or four cycles until a sum can be added to again; and a fixed price.
+    """
+    lanes, itemsize = target.lanes, target.itemsize
+    (out_h, out_w), (kh, kw) = g.output_size, g.window
+    depth, filters = g.channels // g.groups, g.filters // g.groups
+
+    def fits(rows: int, columns: int) -> bool:
+        return (rows + kh - 1) * (columns + kw - 1) * depth * itemsize <= CACHE_BYTES // 2
+
+    known = g.channels_first and kh in (3, 5) and kw <= 7 and g.strides == g.dilation_rate == (1, 1)
+    rows = most_rows(g, fits) if known and target.halves else 0
+    if not rows:
+        return math.inf, {}
+    blocks = -(-filters // WALKED_FILTERS)
+    block_filters = -(-filters // blocks)
+
+    def row(filters: int) -> float:
+        cycles, vectors, sums = 0.0, -(-out_w // lanes), kh * filters
+        for width in (4, 2, 1):
+            if width * sums <= WALKED_SUMS:
+                columns, vectors = divmod(vectors, width)
+                step = max(width * sums / (1 if target.two_passes else 2), (width + sums) / 2, 4.0)
+                cycles += columns * kw * (depth * (step + 0.25) + 5)
+        return cycles
+
+    met = min(g.size[0], out_h + kh - 1 - g.pads[0][0])
+    counts = [min(block_filters, filters - f) for f in range(0, filters, block_filters)]
+    cycles = met * sum(row(count) for count in counts)
+    fields = _fields(
+        {"load_bytes": (rows + kh - 1) * (out_w + kw - 1) * depth * itemsize, "tile_bytes": 0, "out_bytes": 0},
+        planar=True,
+        walk=True,
+        vectors=1,
+        filter_unit=1,
+        block_filters=block_filters,
+        blocks=blocks,
+        leave_out=1,
+        block_pixels=out_h * out_w,
+        block_shape=1,
+        load=False,
+        stream=out_w % lanes == 0 and streams(g, target),
+        unit=out_w,
     )
     return g.groups * cycles, fields
 
@@ -456,8 +510,10 @@ def single(g: Geometry, target: Target) -> tuple[bool, Fields]:
     # Pixels need no loading: where filters fill their vectors, planes have nothing to gain.
     full = not g.channels_first and g.filters // g.groups % target.lanes == 0
     if not (full or fields["dots"]):
-        price, planar = planar_blocking(g, target)
-        fields = planar if price < cycles else fields
+        for choose in (planar_blocking, walk_blocking):
+            price, planar = choose(g, target)
+            if price < cycles:
+                cycles, fields = price, planar
     return False, fields
 
 
@@ -503,6 +559,7 @@ def _scratch(sizes: dict[str, int], before: int = 0) -> dict[str, int]:
 
 _UNUSED = {  # by some kernels
     "planar": False,
+    "walk": False,
     "direct": False,
     "block_filters": 0,
     "spread": 0,

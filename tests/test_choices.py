@@ -1,6 +1,7 @@
 """What the schedule chooses, forced: no choice of tile, block, layout or threads changes a bit of a result."""
 
 import contextlib
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -27,15 +28,24 @@ def scheduled(**choices):
             ops._template.cache_clear()
 
 
-def at_price(cycles):
-    """Return `schedule.planar_blocking` at another price, where it fits."""
-    choose = schedule.planar_blocking
+def priced(name, cycles):
+    """Return a choice of `schedule` for dense layers of planes at another price, where it fits."""
+    choose = getattr(schedule, name)
 
-    def priced(*arguments):
+    def at_price(*arguments):
         price, fields = choose(*arguments)
         return (cycles if price < np.inf else price), fields
 
-    return priced
+    return at_price
+
+
+def planes(tiled=np.inf, walked=np.inf):
+    """Return what makes dense layers take vectors of pixels, in tiles or down their planes, at these prices."""
+    return {
+        "planar_blocking": priced("planar_blocking", tiled),
+        "walk_blocking": priced("walk_blocking", walked),
+        "dots": never,
+    }
 
 
 def never(*_):
@@ -72,11 +82,12 @@ def test_ways_to_meet_padding_differ_in_no_bit(case, activation):
 def test_vectors_of_pixels_and_of_filters_differ_in_no_bit(case, activation, cache):
     """Each is tried in both layouts, whatever the schedule chooses, in blocks of rows and pieces of rows."""
     results = []
-    for price in (0, np.inf):
-        with scheduled(planar_blocking=at_price(price), dots=never, CACHE_BYTES=cache):
+    for prices in ({"tiled": 0}, {"walked": 0}, {}):
+        with scheduled(**planes(**prices), CACHE_BYTES=cache):
             check(case)
             results.append(case.run(activation=activation))
-    np.testing.assert_array_equal(*results, err_msg=str(case))
+    np.testing.assert_array_equal(results[0], results[2], err_msg=str(case))
+    np.testing.assert_array_equal(results[1], results[2], err_msg=str(case))
 
 
 @pytest.mark.usefixtures("isa")
@@ -117,8 +128,7 @@ def test_filter_blocks_together_change_no_bit(dtype, set_num_threads):
                     assert fields["blocks"] > 1
                     return depthwise, {**fields, "together": together}
 
-                wide = {"planar_blocking": at_price(np.inf), "dots": never}
-                with scheduled(single=on, SHORT_REDUCTION=short, SERIAL_FLOPS=100, **wide):
+                with scheduled(single=on, SHORT_REDUCTION=short, SERIAL_FLOPS=100, **planes()):
                     for threads in (1, 3):
                         set_num_threads(threads)
                         results.append(check(case))
@@ -144,7 +154,7 @@ def test_vectors_of_pixels_in_parts(dtype, data_format, cache, set_num_threads):
     ):
         shape = (2, channels, *size) if data_format == "channels_first" else (2, *size, channels)
         case = make("conv", shape, kernel, dtype=dtype, data_format=data_format, **options)
-        with scheduled(planar_blocking=at_price(0), dots=never, CACHE_BYTES=cache, SERIAL_FLOPS=100):
+        with scheduled(**planes(tiled=0), CACHE_BYTES=cache, SERIAL_FLOPS=100):
             for threads in (1, 2, 5):
                 set_num_threads(threads)
                 check(case)
@@ -284,3 +294,28 @@ def test_planes_and_channels_differ_in_no_bit(op, cache, strides, window, set_nu
                 for threads in (1, 2, 5):
                     set_num_threads(threads)
                     np.testing.assert_array_equal(case.run(activation="relu6"), want, err_msg=str(case))
+
+
+@pytest.mark.usefixtures("isa")
+@dtypes
+@pytest.mark.parametrize("window", [(3, 1), (3, 3), (3, 7), (5, 2), (5, 5)], ids=lambda window: "{} x {}".format(*window))
+def test_planes_walked_and_vectors_of_filters_differ_in_no_bit(dtype, window, set_num_threads):
+    """Blocks of one to four filters, columns of one, two and four vectors, in images of less than a vector and a window
+    too; in place, and copied a few rows at a time; infinite weights meet padding."""
+    sizes = (1, 33), (9, 47), (8, 130), (14, 14), (2, 70), (19, 1)
+    layers = (3, 1, 1), (1, 1, 2), (5, 1, 7), (6, 3, 3), (4, 2, 8)
+    for n, ((height, width), (channels, groups, filters)) in enumerate(itertools.product(sizes, layers)):
+        shape, kernel = (2, channels, height, width), (*window, channels // groups, filters * groups)
+        padding = "same" if n % 2 else ((5, 0), (2, 7))
+        case = make("conv", shape, kernel, dtype=dtype, padding=padding, data_format="channels_first")
+        if n % 7 == 3:
+            case.kernels[0][0, 0] = np.inf
+        with scheduled(**planes()):
+            want = check(case)
+        for order in ("C", "negative strides", "sliced channels", "window of a larger array"):
+            other = replace(case, inputs=ORDERS[order](case.inputs))
+            for cache in (1 << 13, 1 << 20):
+                with scheduled(**planes(walked=0), CACHE_BYTES=cache, STREAM_BYTES=0, SERIAL_FLOPS=100):
+                    for threads in (1, 2, 5):
+                        set_num_threads(threads)
+                        np.testing.assert_array_equal(other.run(), want, err_msg=str(other))

@@ -11,6 +11,7 @@ cdef struct Conv:
     Py_ssize_t xn, xh, xw, xc, yn, yp, yf
     # The schedule (schedule.py): how work is cut up; nothing here but `dots` changes a bit of a result.
     Py_ssize_t planar                     # vectors are of pixels, which lie side by side in planes
+    Py_ssize_t walk                       # planar, dense: vectors go down their planes; else tiles
     Py_ssize_t vectors                    # of filters (planar: of pixels; dots: filters) in a register tile
     Py_ssize_t filter_unit                # dense: filters of a block are filled up to so many: a vector, half a one; 1
     Py_ssize_t blocks                     # filter blocks of one group (dense), channel vectors or (planar) filters

@@ -275,6 +275,9 @@ cdef inline Py_ssize_t reduction(const Conv* c) noexcept nogil:
 
 cdef void pack_conv(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
     """packed[group][block][1 + reduction][filters held] <- bias, then kernel (reduction, filters)."""
+    if c.walk:
+        pack_walk(c, <const REAL*>kernel, <const REAL*>bias, <REAL*>packed)
+        return
     if c.planar:
         pack_planar(c, reduction(c), kernel, bias, packed)
         return
@@ -508,4 +511,5 @@ cdef void conv_block(const Conv* c, const Conv* _, const REAL* x, const REAL* we
 
 cdef void run_conv(const Conv* c, const Conv* _, const void* x, const void* weights, const void* second_weights,
                    void* y, char* scratch, int threads, team_t team) noexcept nogil:
-    run(planar_block if c.planar else conv_block, c, c, x, weights, second_weights, y, scratch, threads, team)
+    run(walk_block if c.walk else planar_block if c.planar else conv_block, c, c, x, weights, second_weights, y, scratch,
+        threads, team)

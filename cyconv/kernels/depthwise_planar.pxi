@@ -151,12 +151,9 @@ cdef inline Py_ssize_t whole_vector(const Conv* c, Py_ssize_t p0, Py_ssize_t p1)
     """Where to begin, so that the last row, at least a vector long, is cut into whole vectors."""
     return min(p0, max((p1 - 1) // c.out_width * c.out_width, p1 - LANES))
 
-cdef void depthwise_planes(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* _weights,
-                           REAL* y, char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0,
-                           Py_ssize_t b1) noexcept nogil:
-    """Output pixels [p0, p1) of one image, filters [b0, b1)."""
-    cdef Py_ssize_t K = c.window_h, S = c.stride_h, W = c.out_width, r0 = p0 // W
-    cdef PlaneBlock block
+cdef inline void set_block(const Conv* c, Py_ssize_t p0, Py_ssize_t p1, PlaneBlock* block) noexcept nogil:
+    """Make `block` describe output pixels [p0, p1), and what they meet: the planes, or the part that is copied."""
+    cdef Py_ssize_t S = c.stride_h, W = c.out_width, r0 = p0 // W
     block.out_rows = (p1 - 1) // W + 1 - r0
     block.out_columns = p1 - p0 if block.out_rows == 1 else W
     block.row = r0 * S - c.top
@@ -168,9 +165,16 @@ cdef void depthwise_planes(const Conv* c, const Conv* _, const REAL* x, const RE
     if c.load:                     # no more than is met
         block.top = max(0, block.row)
         block.left = max(0, block.column)
-        block.rows = max(0, min(c.height, block.row + (block.out_rows - 1) * S + K) - block.top)
-        block.columns = max(0, min(c.width, block.column + (block.out_columns - 1) * S + K) - block.left)
+        block.rows = max(0, min(c.height, block.row + (block.out_rows - 1) * S + c.window_h) - block.top)
+        block.columns = max(0, min(c.width, block.column + (block.out_columns - 1) * S + c.window_w) - block.left)
         block.pitch = block.columns
         block.row -= block.top
         block.column -= block.left
+
+cdef void depthwise_planes(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* _weights,
+                           REAL* y, char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0,
+                           Py_ssize_t b1) noexcept nogil:
+    """Output pixels [p0, p1) of one image, filters [b0, b1)."""
+    cdef PlaneBlock block
+    set_block(c, p0, p1, &block)
     run_plane_columns(c, &block, x, weights, y + p0, <REAL*>scratch, b0, b1)

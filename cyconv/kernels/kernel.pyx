@@ -72,6 +72,7 @@ include "dots.pxi"
 include "planar.pxi"
 include "depthwise.pxi"
 include "depthwise_planar.pxi"
+include "walk.pxi"
 include "separable.pxi"
 
 cdef Kernels table
