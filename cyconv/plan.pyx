@@ -379,7 +379,8 @@ cdef class Plan:
         c.xc = 1 if c.channels == 1 else cnp.PyArray_STRIDE(x, self._channel_axis) // item
         if self._separable:
             second = self._second
-        if (c.xw if c.planar else c.xc) != 1 or c.planar and c.direct and c.height > 1 and c.xh != c.width:
+        if (c.xw if c.planar else c.xc) != 1 or (
+                c.planar and c.direct and not c.walk and c.height > 1 and c.xh != c.width):
             c.load = 1
         elif not self._pads_load:          # everything is read in place
             c.scratch_bytes -= c.load_bytes

@@ -14,15 +14,16 @@ from cyconv.geometry import Geometry
 from cyconv.tiles import (
     CACHE_BYTES,
     DOT_ENDS,
-    ELEMENT,
     Part,
     Target,
     dense_parts,
     dot_tile,
+    exchanged_cycles,
     multiply_adds,
     read_cache,
     tile_vectors,
     transposed_cycles,
+    walked_cycles,
 )
 
 MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the first-level cache
@@ -38,7 +39,8 @@ PICKING_LANES = 4  # of a vector at least, to pick from it
 IN_PART = 12.0  # of a vector of pixels that is stored in part, where no instruction does so
 EXCHANGE = 11.0  # cycles of a vector of a depthwise layer's channels that comes from planes, or goes there
 WALKED_FILTERS = 4  # of a block at most, where vectors of pixels go down planes
-WALKED_SUMS = 24  # of its tile
+FAR_ROWS = 2  # of output for each of the window but one, in a block of planes that come from memory
+CACHE_RATE = 24  # bytes that come in a cycle to vectors that go down planes, from a last-level cache
 PLANAR_FILTERS = 64  # of a block at most, where vectors are of pixels
 MOST_PLANAR_PIXELS = 1024  # of such a block
 COPY = 6.0  # cycles of a vector of a plane that is copied to scratch, or from there
@@ -105,11 +107,22 @@ class PlaneBlock(NamedTuple):
     load_bytes: int
 
 
+def apart(elements: int, itemsize: int) -> int:
+    """Return how far one copied plane is from the next: an odd number of lines, in different sets of the cache."""
+    line = LINE_BYTES // itemsize
+    return (-(-elements // line) | 1) * line
+
+
+def planes_bytes(count: int, elements: int, target: Target) -> int:
+    """Return the bytes of so many copied planes, and of a vector behind them."""
+    return (count * apart(elements, target.itemsize) + target.lanes) * target.itemsize
+
+
 def plane_block(g: Geometry, target: Target) -> PlaneBlock | None:
     """Return the block of a dense layer of planes, None if not even a vector of pixels fits."""
-    lanes, itemsize = target.lanes, target.itemsize
+    lanes = target.lanes
     (out_h, out_w), (kh, kw), (sh, sw), (dh, dw) = g.output_size, g.window, g.strides, g.dilation_rate
-    depth, line = g.channels // g.groups, LINE_BYTES // itemsize
+    depth = g.channels // g.groups
 
     def phases(outputs: int, window: int, stride: int, dilation_rate: int) -> tuple[int, int, bool]:
         """Return (loaded of each, how many, whether they are taps)."""
@@ -119,7 +132,7 @@ def plane_block(g: Geometry, target: Target) -> PlaneBlock | None:
     def block(rows: int, columns: int) -> PlaneBlock:
         (h, phases_h, split_rows), (w, phases_w, split_columns) = phases(rows, kh, sh, dh), phases(columns, kw, sw, dw)
         planes = phases_h * phases_w * depth
-        load_bytes = (planes * (-(-h * w // line) | 1) * line + lanes) * itemsize
+        load_bytes = planes_bytes(planes, h * w, target)
         return PlaneBlock(
             rows, columns, columns < out_w, split_rows, split_columns, w, w == columns, planes * h * w, load_bytes
         )
@@ -163,9 +176,9 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
         cycles, vectors = tile(min(columns * rows, pixels), blocks)
     else:
         cycles, vectors = tile((rows - 1) * block.pitch + columns, blocks)
-    scattered = pixels / lanes * filters * COPY if planes else pixels * filters * ELEMENT
-    if not planes and filters >= lanes:
-        scattered = transposed_cycles(out_h, out_w, filters, lanes)
+    scattered = pixels / lanes * filters * COPY
+    if not planes:
+        scattered = exchanged_cycles(out_h, out_w, filters, g.filters, lanes, True)
     # A vector of pixels may span rows.
     spans = out_w >= lanes or rows >= min(out_h, (lanes - 1) // out_w + 2)
     direct = planes and block.gapless and pixels >= lanes and spans
@@ -186,7 +199,7 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
         if g.channels_first or g.channels == 1:
             cycles += elements * {1: COPY / lanes, 2: 2 * COPY / lanes}.get(sw, GATHER)
         else:
-            cycles += transposed_cycles(elements / depth / block.pitch, block.pitch, depth, lanes)
+            cycles += exchanged_cycles(elements / depth / block.pitch, block.pitch, depth, g.channels, lanes)
     # Two tiles of filters write long runs of their planes, or, with few runs, many share each one's loads.
     tiles = 2 if rows * columns > 2 * vectors * lanes else 8
     block_filters = min(PLANAR_FILTERS, tiles * target.tile_pixels[vectors])
@@ -216,55 +229,59 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
 
 
 def walk_blocking(g: Geometry, target: Target) -> tuple[float, Fields]:
-    """Return (cycles, schedule fields) of a dense layer of planes whose vectors of pixels go down them.
+    """Return (cycles, schedule fields) of a dense layer whose vectors of pixels go down its planes.
 
     The cycles are infinite where there is no such kernel.
-
-    The model, for each row of input, column of the window and channel that some vectors of pixels meet: the
-    multiply-adds, or loads, or four cycles until a sum can be added to again; and a fixed price.
     """
     lanes, itemsize = target.lanes, target.itemsize
     (out_h, out_w), (kh, kw) = g.output_size, g.window
     depth, filters = g.channels // g.groups, g.filters // g.groups
+    load, direct = not g.channels_first and g.channels > 1, g.channels_first or g.filters == 1
+    in_place = direct and not load
 
-    def fits(rows: int, columns: int) -> bool:
-        return (rows + kh - 1) * (columns + kw - 1) * depth * itemsize <= CACHE_BYTES // 2
+    def copied(rows: int) -> tuple[int, int]:
+        """Return the bytes of planes that so many rows meet, and of results that become pixels."""
+        out_bytes = 0 if direct else planes_bytes(g.filters, rows * out_w, target)
+        return planes_bytes(g.channels, (rows + kh - 1) * (out_w + kw - 1), target), out_bytes
 
-    known = g.channels_first and kh in (3, 5) and kw <= 7 and g.strides == g.dilation_rate == (1, 1)
-    rows = most_rows(g, fits) if known and target.halves else 0
+    known = kh in (3, 5) and kw <= 7 and g.strides == g.dilation_rate == (1, 1) and target.halves
+    rows = most_rows(g, lambda rows, _: sum(copied(rows)) <= CACHE_BYTES // 2) if known else 0
     if not rows:
         return math.inf, {}
+    load_bytes, out_bytes = copied(rows)
     blocks = -(-filters // WALKED_FILTERS)
     block_filters = -(-filters // blocks)
-
-    def row(filters: int) -> float:
-        cycles, vectors, sums = 0.0, -(-out_w // lanes), kh * filters
-        for width in (4, 2, 1):
-            if width * sums <= WALKED_SUMS:
-                columns, vectors = divmod(vectors, width)
-                step = max(width * sums / (1 if target.two_passes else 2), (width + sums) / 2, 4.0)
-                cycles += columns * kw * (depth * (step + 0.25) + 5)
-        return cycles
-
-    met = min(g.size[0], out_h + kh - 1 - g.pads[0][0])
-    counts = [min(block_filters, filters - f) for f in range(0, filters, block_filters)]
-    cycles = met * sum(row(count) for count in counts)
+    if in_place:
+        far = itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES
+        rows = out_h if not far else rows if blocks > 1 else FAR_ROWS * (kh - 1)
+    met = min(g.size[0], out_h + kh - 1 - g.pads[0][0]) + (-(-out_h // rows) - 1) * (kh - 1)
+    last = filters - (blocks - 1) * block_filters
+    cycles = (blocks - 1) * walked_cycles(out_w, block_filters, g, target) + walked_cycles(out_w, last, g, target)
+    cycles *= g.groups * met
+    plane_bytes = prod(g.size) * depth * itemsize
+    if in_place and rows == out_h and plane_bytes > CACHE_BYTES:  # further blocks of filters read them again
+        cycles += g.groups * (blocks - 1) * plane_bytes / CACHE_RATE
+    if load:
+        cycles += exchanged_cycles(met, g.size[1], g.channels, g.channels, lanes)
+    if not direct:
+        cycles += exchanged_cycles(out_h, out_w, g.filters, g.filters, lanes, True)
     fields = _fields(
-        {"load_bytes": (rows + kh - 1) * (out_w + kw - 1) * depth * itemsize, "tile_bytes": 0, "out_bytes": 0},
+        {"load_bytes": load_bytes, "tile_bytes": 0, "out_bytes": out_bytes},
         planar=True,
         walk=True,
+        direct=direct,
         vectors=1,
         filter_unit=1,
         block_filters=block_filters,
         blocks=blocks,
         leave_out=1,
-        block_pixels=out_h * out_w,
+        block_pixels=rows * out_w,
         block_shape=1,
-        load=False,
-        stream=out_w % lanes == 0 and streams(g, target),
+        load=load,
+        stream=direct and out_w % lanes == 0 and streams(g, target),
         unit=out_w,
     )
-    return g.groups * cycles, fields
+    return cycles, fields
 
 
 def whole_vectors(g: Geometry, block: PlaneBlock, lanes: int) -> tuple[int, bool]:
@@ -510,8 +527,8 @@ def single(g: Geometry, target: Target) -> tuple[bool, Fields]:
     # Pixels need no loading: where filters fill their vectors, planes have nothing to gain.
     full = not g.channels_first and g.filters // g.groups % target.lanes == 0
     if not (full or fields["dots"]):
-        for choose in (planar_blocking, walk_blocking):
-            price, planar = choose(g, target)
+        for blocking in (planar_blocking, walk_blocking):
+            price, planar = blocking(g, target)
             if price < cycles:
                 cycles, fields = price, planar
     return False, fields
@@ -533,9 +550,8 @@ def separable(first: Geometry, second: Geometry, target: Target) -> tuple[Fields
         _, fields = dense_blocking(second, target, fused=True)
     depthwise = (planar_depthwise_blocking if planar else depthwise_blocking)(first, target, True)
     pixels = plane = depthwise["block_pixels"]
-    line = LINE_BYTES // itemsize
     if planar:
-        plane = (-(-pixels // line) | 1) * line  # planes are then in different sets of the cache
+        plane = apart(pixels, itemsize)
         fields.update(unit=depthwise["unit"], block_shape=depthwise["block_shape"], load=False, stream=False)
     sizes = {
         "load_bytes": plane * first.filters * itemsize,

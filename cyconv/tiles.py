@@ -19,10 +19,12 @@ def read_cache(name: int, least: int) -> int:
 
 
 CACHE_BYTES = read_cache(191, 512 * 1024)  # _SC_LEVEL2_CACHE_SIZE, of one core
+WALKED_SUMS = 24  # of vectors that go down planes: walk.pxi
 MOST_PARTS = 512  # that the model looks at: a few milliseconds
 UNEVEN = 1.05  # price of filter blocks that are not all equal
 DOT_ENDS = 40  # multiply-adds that begin and end of a tile cost whose vectors are of channels
 TRANSPOSE = 6.0  # cycles of a vector of pixels that comes from planes, or goes there
+INTERLEAVE = 4.0  # of one of two to four channels that do
 ELEMENT = 1.5  # of an element by itself that planes and pixels exchange
 
 
@@ -109,8 +111,26 @@ def tile_vectors(vectors: float, parts: list[Part], target: Target, most: int = 
     # Widths compare by less than what vectors of pixels and of filters, or whole windows and those that padding is left
     # out of, compare by: a tile computes while its weights come, so that wide ones pay; and all pay alike where a
     # multiply-add takes a cycle because half a vector takes half the time.
-    more = target.two_passes * max(vectors, 1) * sum(p.times * p.pixels * p.reduction for p in parts) / 2
+    more = target.two_passes * vectors * sum(p.times * p.pixels * p.reduction for p in parts) / 2
     return cycles(width, 1 / 4) + more, width
+
+
+def walked_cycles(columns: int, filters: int, g: Geometry, target: Target) -> float:
+    """Return the cycles of a row of input whose vectors of pixels go down their planes, for a block of filters.
+
+    The model, for each column of the window and each channel that some vectors of pixels meet: their multiply-adds, or
+    loads, or four cycles until a sum can be added to again; and a fixed price for each of them and each loop over
+    channels.
+    """
+    (kh, kw), depth = g.window, g.channels // g.groups
+    cycles, vectors = 0.0, -(-columns // target.lanes)
+    for width in (4, 2, 1):
+        sums = width * kh * filters
+        if sums <= WALKED_SUMS:
+            times, vectors = divmod(vectors, width)
+            step = max(sums / (1 if target.two_passes else 2), (width + kh * filters) / 2, 4.0)
+            cycles += times * kw * (depth * (step + 1 / 4) + 5)
+    return cycles
 
 
 def dot_tile(filters: int, parts: list[Part], target: Target, loaded_cycles: float) -> tuple[float, int]:
@@ -157,3 +177,12 @@ def transposed_cycles(rows: float, pixels: int, channels: int, lanes: int) -> fl
     if pixels < lanes:
         return rows * pixels * channels * ELEMENT
     return rows * -(-pixels // lanes) * min(lanes * -(-channels // lanes) * TRANSPOSE, channels * lanes * ELEMENT)
+
+
+def exchanged_cycles(rows: float, pixels: int, channels: int, every: int, lanes: int, back: bool = False) -> float:
+    """Return the cycles that channels, of every so many, of rows of pixels take to become planes, or pixels again."""
+    if channels == every <= 4 and pixels >= lanes:
+        return rows * -(-pixels // lanes) * channels * INTERLEAVE
+    if back and channels < lanes:
+        return rows * pixels * channels * ELEMENT
+    return transposed_cycles(rows, pixels, channels, lanes)

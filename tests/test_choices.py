@@ -145,6 +145,8 @@ def test_vectors_of_pixels_in_parts(dtype, data_format, cache, set_num_threads):
     for size, channels, kernel, options in (
         ((5, 7), 20, (1, 1, 20, 3), {}),
         ((1, 7), 3, (1, 1, 3, 2), {}),
+        ((5, 37), 3, (3, 3, 3, 4), {"padding": "same"}),
+        ((4, 21), 4, (1, 2, 4, 3), {}),
         ((3, 2050), 2, (1, 1, 2, 1), {}),
         ((6, 1030), 1, (3, 5, 1, 1), {"padding": "same"}),
         ((17, 19), 5, (3, 3, 5, 4), {"padding": "same", "strides": 2}),
@@ -298,16 +300,19 @@ def test_planes_and_channels_differ_in_no_bit(op, cache, strides, window, set_nu
 
 @pytest.mark.usefixtures("isa")
 @dtypes
-@pytest.mark.parametrize("window", [(3, 1), (3, 3), (3, 7), (5, 2), (5, 5)], ids=lambda window: "{} x {}".format(*window))
-def test_planes_walked_and_vectors_of_filters_differ_in_no_bit(dtype, window, set_num_threads):
+@pytest.mark.parametrize("window", [(3, 1), (3, 3), (3, 7), (5, 2), (5, 5)], ids=str)
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_planes_walked_and_vectors_of_filters_differ_in_no_bit(dtype, data_format, window, set_num_threads):
     """Blocks of one to four filters, columns of one, two and four vectors, in images of less than a vector and a window
     too; in place, and copied a few rows at a time; infinite weights meet padding."""
+    first = data_format == "channels_first"
     sizes = (1, 33), (9, 47), (8, 130), (14, 14), (2, 70), (19, 1)
     layers = (3, 1, 1), (1, 1, 2), (5, 1, 7), (6, 3, 3), (4, 2, 8)
     for n, ((height, width), (channels, groups, filters)) in enumerate(itertools.product(sizes, layers)):
-        shape, kernel = (2, channels, height, width), (*window, channels // groups, filters * groups)
+        shape = (2, channels, height, width) if first else (2, height, width, channels)
+        kernel = (*window, channels // groups, filters * groups)
         padding = "same" if n % 2 else ((5, 0), (2, 7))
-        case = make("conv", shape, kernel, dtype=dtype, padding=padding, data_format="channels_first")
+        case = make("conv", shape, kernel, dtype=dtype, padding=padding, data_format=data_format)
         if n % 7 == 3:
             case.kernels[0][0, 0] = np.inf
         with scheduled(**planes()):

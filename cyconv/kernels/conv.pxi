@@ -511,5 +511,5 @@ cdef void conv_block(const Conv* c, const Conv* _, const REAL* x, const REAL* we
 
 cdef void run_conv(const Conv* c, const Conv* _, const void* x, const void* weights, const void* second_weights,
                    void* y, char* scratch, int threads, team_t team) noexcept nogil:
-    run(walk_block if c.walk else planar_block if c.planar else conv_block, c, c, x, weights, second_weights, y, scratch,
-        threads, team)
+    run(walk_block if c.walk else planar_block if c.planar else conv_block, c, c, x, weights, second_weights, y,
+        scratch, threads, team)

@@ -42,6 +42,8 @@ cdef extern from "simd.h" nogil:
     lanes vlanes(uint64_t, int) noexcept
     vec vpart(const REAL*, lanes, const REAL*, const REAL*) noexcept
     vec vzip(vec, vec, int) noexcept
+    vec vzip3(vec, vec, vec, int) noexcept
+    vec vevery3(vec, vec, vec, int) noexcept
     void vrepeat(vec, int, REAL*) noexcept
     void vtranspose(vec*) noexcept
     vec vsums(vec*) noexcept

@@ -31,28 +31,48 @@ cdef inline bint gapless(const Conv* c) noexcept nogil:
     """Whether vectors of pixels may go on in the next row: blocks of whole rows without columns between them."""
     return c.block_shape == 1 and loaded_columns(c, c.out_width) == c.out_width
 
+cdef inline Py_ssize_t apart(Py_ssize_t elements) noexcept nogil:
+    """From one copied plane to the next: an odd number of lines, so that they are in different sets of the cache."""
+    return ((elements * sizeof(REAL) + LINE - 1) // LINE | 1) * LINE // sizeof(REAL)
+
+cdef void copy_planes(const Conv* c, const REAL* x, Py_ssize_t channel, Py_ssize_t channels, Py_ssize_t row,
+                      Py_ssize_t rows, Py_ssize_t column, Py_ssize_t columns, REAL* dst, Py_ssize_t pitch,
+                      Py_ssize_t plane) noexcept nogil:
+    """dst[channels][rows][columns] <- from a row and column of the input on, at the layer's strides."""
+    cdef const REAL* src = x + row * c.xh + column * c.xw + channel * c.xc
+    cdef Py_ssize_t k, before, after
+    if c.xc != 1 or channels == 1:
+        for k in range(channels):
+            pick(src + k * c.xc, c.stride_w * c.xw, c.stride_h * c.xh, rows, columns, dst + k * plane, pitch)
+        return
+    for k in range(rows):
+        # What lies between the image's first element and its last may be read too.
+        before = after = 0
+        if c.xh >= 0 and c.xw >= 0:
+            before = (row + k * c.stride_h) * c.xh + column * c.xw + channel
+            after = (c.height - 1) * c.xh + (c.width - 1) * c.xw + c.channels - before
+            after -= (columns - 1) * c.stride_w * c.xw + channels
+        transpose(src + k * c.stride_h * c.xh, c.stride_w * c.xw, 1, columns, channels, before, after,
+                  dst + k * pitch, plane, True)
+
 cdef void load_planes(const Conv* c, const REAL* x, Py_ssize_t g, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t column,
                       Py_ssize_t columns, REAL* dst, Planes* p) noexcept nogil:
     """Make `p` describe what these rows and columns of one image's output meet in group g: `x` itself, or copies in
     `dst`, of each phase of rows and columns [channels][rows][columns]; zeros where that is padding."""
     cdef Py_ssize_t channels = c.channels // c.groups, phases_h = c.window_h if c.split_rows else c.stride_h
     cdef Py_ssize_t phases_w = c.window_w if c.split_columns else c.stride_w, a, b, k, at, r, w, h0, h1, w0, w1
-    cdef Py_ssize_t top = row * c.stride_h - c.top, left = column * c.stride_w - c.left, plane, before, after, end = 0
+    cdef Py_ssize_t top = row * c.stride_h - c.top, left = column * c.stride_w - c.left, plane, end = 0
     cdef bint rowwise
-    cdef const REAL* src
-    cdef REAL* d
     rows = loaded_rows(c, rows)
     columns = loaded_columns(c, columns)
-    x += g * channels * c.xc
     if not c.load and top >= 0 and left >= 0 and top + rows <= c.height and left + columns <= c.width:
-        p.x = x + top * c.xh + left
+        p.x = x + g * channels * c.xc + top * c.xh + left
         p.pitch = c.xh
         plane = c.xc
     else:
         p.x = dst
         p.pitch = columns
-        # An odd number of lines: channels are then in different sets of the cache.
-        plane = ((rows * columns * sizeof(REAL) + LINE - 1) // LINE | 1) * LINE // sizeof(REAL)
+        plane = apart(rows * columns)
         for a in range(phases_h):
             r = top + (a * c.dilation_h if c.split_rows else a)
             meet(r, rows, c.height, c.stride_h, &h0, &h1)
@@ -63,23 +83,8 @@ cdef void load_planes(const Conv* c, const REAL* x, Py_ssize_t g, Py_ssize_t row
                     for k in range(channels):
                         memset(dst + k * plane, 0, rows * columns * sizeof(REAL))
                 if h0 < h1 and w0 < w1:
-                    at = w + w0 * c.stride_w
-                    src = x + (r + h0 * c.stride_h) * c.xh + at * c.xw
-                    d = dst + h0 * columns + w0
-                    if c.xc == 1 and channels > 1:
-                        for k in range(h1 - h0):
-                            # What lies between the image's first element and its last may be read too.
-                            before = after = 0
-                            if c.xh >= 0 and c.xw >= 0:
-                                before = (r + (h0 + k) * c.stride_h) * c.xh + at * c.xw + g * channels
-                                after = (c.height - 1) * c.xh + (c.width - 1) * c.xw + c.channels - before
-                                after -= (w1 - w0 - 1) * c.stride_w * c.xw + channels
-                            transpose(src + k * c.stride_h * c.xh, c.stride_w * c.xw, 1, w1 - w0, channels, before,
-                                      after, d + k * columns, plane, True)
-                    else:
-                        for k in range(channels):
-                            pick(src + k * c.xc, c.stride_w * c.xw, c.stride_h * c.xh, h1 - h0, w1 - w0,
-                                 d + k * plane, columns)
+                    copy_planes(c, x, g * channels, channels, r + h0 * c.stride_h, h1 - h0, w + w0 * c.stride_w,
+                                w1 - w0, dst + h0 * columns + w0, columns, plane)
                 dst += channels * plane
     rowwise = channels == 1 and not c.split_columns and c.stride_w == 1
     p.line = c.dilation_w if rowwise else plane
@@ -189,37 +194,12 @@ cdef void multiply_planes(const Conv* c, const REAL* x, Py_ssize_t p0, Py_ssize_
                 scatter_planes(c, out + r * p.pitch + i - first, pitch, (row + r) * W + column + i,
                                (end if r == rows - 1 else columns) - i, f, count, y)
 
-cdef void interleave(const REAL* src, Py_ssize_t pitch, Py_ssize_t filters, Py_ssize_t count,
-                     REAL* y) noexcept nogil:
-    """y[count][filters] <- src[filters][pitch], for two or four filters and at least a vector of pixels."""
-    cdef Py_ssize_t i = 0
-    cdef vec a, b, c, d, ac, bd
-    cdef int half
-    while i < count:
-        i = min(i, count - LANES)
-        a = vload(src + i)
-        b = vload(src + pitch + i)
-        if filters == 2:
-            vstore(y + 2 * i, vzip(a, b, 0))
-            vstore(y + 2 * i + LANES, vzip(a, b, 1))
-        else:
-            c = vload(src + 2 * pitch + i)
-            d = vload(src + 3 * pitch + i)
-            for half in range(2):
-                ac = vzip(a, c, half)
-                bd = vzip(b, d, half)
-                vstore(y + 4 * i + 2 * half * LANES, vzip(ac, bd, 0))
-                vstore(y + 4 * i + (2 * half + 1) * LANES, vzip(ac, bd, 1))
-        i += LANES
-
 cdef void scatter_planes(const Conv* c, const REAL* src, Py_ssize_t pitch, Py_ssize_t p, Py_ssize_t count, Py_ssize_t f,
                          Py_ssize_t filters, REAL* y) noexcept nogil:
     """y at pixels [p, p + count), filters [f, f + filters) <- src[filters][pitch]."""
     y += p * c.yp + f * c.yf
     if c.yp == 1:
         copy(src, pitch, filters, count, y, c.yf)
-    elif SPREADS and c.yp == filters and (filters == 2 or filters == 4) and count >= LANES:
-        interleave(src, pitch, filters, count, y)
     else:
         transpose(src, pitch, 1, filters, count, 0, 0, y, c.yp, False)
 

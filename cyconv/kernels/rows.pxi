@@ -147,6 +147,55 @@ cdef void square(const REAL* src, Py_ssize_t across, Py_ssize_t skip, Py_ssize_t
             if i >= skip and i < skip + count:
                 vstore(dst + (i - skip) * pitch, v[i])
 
+cdef void interleave(const REAL* src, Py_ssize_t pitch, Py_ssize_t planes, Py_ssize_t count, REAL* dst) noexcept nogil:
+    """dst[count][planes] <- src[planes][pitch], for two to four planes and at least a vector of pixels."""
+    cdef Py_ssize_t i = 0
+    cdef vec a, b, c, d, ac, bd
+    cdef int half
+    while i < count:
+        i = min(i, count - LANES)
+        a = vload(src + i)
+        b = vload(src + pitch + i)
+        if planes == 2:
+            vstore(dst + 2 * i, vzip(a, b, 0))
+            vstore(dst + 2 * i + LANES, vzip(a, b, 1))
+        elif planes == 3:
+            c = vload(src + 2 * pitch + i)
+            for half in range(3):
+                vstore(dst + 3 * i + half * LANES, vzip3(a, b, c, half))
+        else:
+            c = vload(src + 2 * pitch + i)
+            d = vload(src + 3 * pitch + i)
+            for half in range(2):
+                ac = vzip(a, c, half)
+                bd = vzip(b, d, half)
+                vstore(dst + 4 * i + 2 * half * LANES, vzip(ac, bd, 0))
+                vstore(dst + 4 * i + (2 * half + 1) * LANES, vzip(ac, bd, 1))
+        i += LANES
+
+cdef void deal(const REAL* src, Py_ssize_t planes, Py_ssize_t count, REAL* dst, Py_ssize_t pitch) noexcept nogil:
+    """dst[planes][pitch] <- src[count][planes], for two to four planes and at least a vector of pixels."""
+    cdef Py_ssize_t i = 0
+    cdef vec a, b, c, d
+    cdef int k
+    while i < count:
+        i = min(i, count - LANES)
+        a = vload(src + planes * i)
+        b = vload(src + planes * i + LANES)
+        if planes == 2:
+            for k in range(2):
+                vstore(dst + k * pitch + i, vevery(a, b, k))
+        elif planes == 3:
+            c = vload(src + planes * i + 2 * LANES)
+            for k in range(3):
+                vstore(dst + k * pitch + i, vevery3(a, b, c, k))
+        else:
+            c = vload(src + planes * i + 2 * LANES)
+            d = vload(src + planes * i + 3 * LANES)
+            for k in range(4):
+                vstore(dst + k * pitch + i, vevery(vevery(a, b, k % 2), vevery(c, d, k % 2), k // 2))
+        i += LANES
+
 cdef void transpose(const REAL* src, Py_ssize_t across, Py_ssize_t along, Py_ssize_t rows, Py_ssize_t columns,
                     Py_ssize_t before, Py_ssize_t after, REAL* dst, Py_ssize_t pitch, bint gather) noexcept nogil:
     """dst[column * pitch + row] <- src[row * across + column * along], in squares. Of each row, `before` elements
@@ -156,6 +205,13 @@ cdef void transpose(const REAL* src, Py_ssize_t across, Py_ssize_t along, Py_ssi
     cdef bint quick = SPREADS and along == 1 and rows >= LANES and before + columns + after >= LANES
     cdef Py_ssize_t side = LANES if quick else 16
     cdef Py_ssize_t downs = (rows + side - 1) // side, rights = (columns + side - 1) // side
+    if SPREADS and LANES >= 4 and along == 1:
+        if 2 <= columns <= 4 and across == columns and rows >= LANES:
+            deal(src, columns, rows, dst, pitch)
+            return
+        if 2 <= rows <= 4 and pitch == rows and columns >= LANES:
+            interleave(src, across, rows, columns, dst)
+            return
     for i in range(downs if gather else rights):
         for k in range(rights if gather else downs):
             r0 = side * (i if gather else k)

@@ -283,6 +283,18 @@ CYCONV_INLINE vec vspread(vec v, int n, int k) {
 CYCONV_INLINE vec vzip(vec a, vec b, int second_half) {
     return second_half ? SHUFFLE(a, b, ZIP, 1, 0) : SHUFFLE(a, b, ZIP, 0, 0);
 }
+/* Of three vectors, lanes in turns: the j-th vector of these; j is a literal. */
+#define TURN(l, j, unused) (((j) * LANES + (l)) % 3 == 0 ? ((j) * LANES + (l)) / 3 : LANES + ((j) * LANES + (l)) / 3)
+#define LAST_TURN(l, j, unused) (((j) * LANES + (l)) % 3 == 2 ? LANES + ((j) * LANES + (l)) / 3 : (l))
+#define ZIP_3(j) SHUFFLE(SHUFFLE(a, b, TURN, j, 0), c, LAST_TURN, j, 0)
+CYCONV_INLINE vec vzip3(vec a, vec b, vec c, int j) { return j == 0 ? ZIP_3(0) : j == 1 ? ZIP_3(1) : ZIP_3(2); }
+/* Every third lane of three vectors in a row, from the k-th on; k is a literal. */
+#define THIRD(l, k, unused) (3 * (l) + (k) < 2 * LANES ? 3 * (l) + (k) : (l))
+#define LAST_THIRD(l, k, unused) (3 * (l) + (k) < 2 * LANES ? (l) : 3 * (l) + (k) - LANES)
+#define EVERY_3(k) SHUFFLE(SHUFFLE(a, b, THIRD, k, 0), c, LAST_THIRD, k, 0)
+CYCONV_INLINE vec vevery3(vec a, vec b, vec c, int k) {
+    return k == 0 ? EVERY_3(0) : k == 1 ? EVERY_3(1) : EVERY_3(2);
+}
 /* Every second lane of 2 * LANES - 1 in a row, of which a holds the first ones and b the last. */
 #define EVEN(l, unused, unused_too) (2 * (l) + ((l) >= LANES / 2))
 CYCONV_INLINE vec vevens(vec a, vec b) { return SHUFFLE(a, b, EVEN, 0, 0); }
@@ -342,6 +354,8 @@ CYCONV_INLINE void vtranspose(vec *v) {
 #define vsums(v) (*(v))
 #define vevens(a, b) (a)
 #define vzip(a, b, second_half) (a)
+#define vzip3(a, b, c, j) ((void)(b), (void)(c), (a))
+#define vevery3(a, b, c, k) ((void)(b), (void)(c), (a))
 #define vrepeat(v, n, p) ((void)(v))
 #endif
 
