@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import index
 from typing import Literal, TypeAlias, cast
 
@@ -307,6 +307,14 @@ class Geometry:
     def flops(self) -> int:
         """Multiplications and additions, the taps that fall on padding counted as the others."""
         return 2 * self.batch * math.prod(self.output_size) * math.prod(self.kernel_shape)
+
+    @property
+    def one_row(self) -> Geometry | None:
+        """The same work as a single image of one row, where each pixel of a batch is by itself: a pointwise layer."""
+        apart = self.window == self.strides == (1, 1) and self.pads == ((0, 0), (0, 0)) and not self.channels_first
+        if not apart or self.batch < 2 or self.groups == self.channels or self.filters == 1:
+            return None
+        return replace(self, batch=1, size=(1, self.batch * math.prod(self.size)))
 
     def _shape(self, size: Pair, channels: int) -> tuple[int, ...]:
         spatial = size[2 - self.rank :]

@@ -324,3 +324,28 @@ def test_planes_walked_and_vectors_of_filters_differ_in_no_bit(dtype, data_forma
                     for threads in (1, 2, 5):
                         set_num_threads(threads)
                         np.testing.assert_array_equal(other.run(), want, err_msg=str(other))
+
+
+@pytest.mark.usefixtures("isa")
+@dtypes
+def test_pixels_of_a_batch_are_one_row_or_images(dtype, set_num_threads):
+    """A pointwise layer takes all pixels together where they are equally spaced; axes of one have any strides."""
+    for shape, kernel in (
+        ((37, 1, 1, 12), (1, 1, 12, 5)),
+        ((19, 5, 3, 8), (1, 1, 8, 32)),
+        ((9, 1, 7, 24), (1, 1, 12, 4)),
+        ((40, 6, 1, 3), (1, 1, 3, 2)),
+        ((50, 4, 16), (1, 16, 17)),
+        ((300, 1, 30), (1, 30, 7)),
+    ):
+        case = make("conv", shape, kernel, dtype=dtype)
+        want = np.concatenate([replace(case, inputs=image[None]).run() for image in case.inputs])
+        np.testing.assert_array_equal(check(case), want, err_msg=str(case))
+        for order in ("F", "negative strides", "sliced channels", "window of a larger array"):
+            other = replace(case, inputs=ORDERS[order](case.inputs))
+            with scheduled(SERIAL_FLOPS=100):
+                for threads in (1, 5):
+                    set_num_threads(threads)
+                    np.testing.assert_array_equal(other.run(), want, err_msg=str(other))
+        every = replace(case, inputs=np.repeat(case.inputs, 2, axis=0)[::2])
+        np.testing.assert_array_equal(every.run(), want, err_msg=str(every))
