@@ -140,7 +140,7 @@ cdef class Plan:
     cdef const char* _packed
     cdef size_t _packed_bytes, _first_bytes, _out_bytes, _small
     cdef int _typenum, _ndim, _shared, _workers
-    cdef bint _separable, _pads_load, _one_row
+    cdef bint _separable, _pads_load, _merged
     cdef int _channel_axis, _width_axis, _height_axis
     cdef cnp.npy_intp _in_dims[4]
     cdef cnp.npy_intp _out_dims[4]
@@ -161,9 +161,9 @@ cdef class Plan:
         last = pointwise if self._separable else geometry
         self._set_shapes(geometry.input_shape, last.output_shape, geometry.channels_first)
         target = self._target()
-        one_row = None if self._separable else geometry.one_row
-        self._one_row = one_row is not None
-        geometry = one_row or geometry
+        merged = None if self._separable else geometry.merged
+        self._merged = merged is not None
+        geometry = merged or geometry
         if self._separable:
             depthwise = True
             fields, second_fields, plane = schedule.separable(geometry, pointwise, target)
@@ -282,7 +282,7 @@ cdef class Plan:
         new._capsule, new._kernels, new._run = self._capsule, self._kernels, self._run
         new._conv, new._second = self._conv, self._second
         new._separable, new._pads_load, new._typenum = self._separable, self._pads_load, self._typenum
-        new._one_row = self._one_row
+        new._merged = self._merged
         new._shared, new._workers, new._small = self._shared, self._workers, self._small
         new._ndim, new._out_shape = self._ndim, self._out_shape
         new._in_dims[:], new._out_dims[:] = self._in_dims, self._out_dims
@@ -306,18 +306,20 @@ cdef class Plan:
                 new._pads_load = True
         return new
 
-    cdef void _rows(self, Conv* c) noexcept:
-        """Let all pixels of a batch be one row where they are equally spaced, else what the images are."""
+    cdef void _merge(self, Conv* c) noexcept:
+        """Let a batch be one image, of one row or all rows, where its strides allow it; else what its images are."""
         cdef Py_ssize_t height = self._in_dims[self._height_axis] if self._height_axis > 0 else 1
         cdef Py_ssize_t width = self._in_dims[self._width_axis]
-        cdef Py_ssize_t step = c.xw if width > 1 else c.xh if height > 1 else c.xn
-        if c.xn == height * width * step and (height == 1 or width == 1 or c.xh == width * step):
-            c.xw = step
+        cdef Py_ssize_t row = c.xh if height > 1 else c.xn, pixel = c.xw if width > 1 else row
+        if c.xn == height * row and (c.height > 1 or row == width * pixel):
+            c.xh = row
+            c.xw = pixel
             return
+        if c.height == 1:
+            c.width = c.out_width = width
         c.batch = self._in_dims[0]
         c.height = c.out_height = height
-        c.width = c.out_width = width
-        c.yn = height * width * c.filters
+        c.yn = height * c.out_width * c.filters
 
     cdef _count_bytes(self):
         """Bytes of packed weights, and of all that a call of one thread touches."""
@@ -394,8 +396,8 @@ cdef class Plan:
         c.xw = cnp.PyArray_STRIDE(x, self._width_axis) // item
         c.xh = cnp.PyArray_STRIDE(x, self._height_axis) // item if self._height_axis > 0 else 0
         c.xc = 1 if c.channels == 1 else cnp.PyArray_STRIDE(x, self._channel_axis) // item
-        if self._one_row:
-            self._rows(&c)
+        if self._merged:
+            self._merge(&c)
         if self._separable:
             second = self._second
         if (c.xw if c.planar else c.xc) != 1 or (

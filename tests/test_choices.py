@@ -328,8 +328,8 @@ def test_planes_walked_and_vectors_of_filters_differ_in_no_bit(dtype, data_forma
 
 @pytest.mark.usefixtures("isa")
 @dtypes
-def test_pixels_of_a_batch_are_one_row_or_images(dtype, set_num_threads):
-    """A pointwise layer takes all pixels together where they are equally spaced; axes of one have any strides."""
+def test_batches_are_one_image_or_many(dtype, set_num_threads):
+    """Where pixels, or rows, are by themselves, a batch is one row, or one image, if its strides allow it."""
     for shape, kernel in (
         ((37, 1, 1, 12), (1, 1, 12, 5)),
         ((19, 5, 3, 8), (1, 1, 8, 32)),
@@ -337,8 +337,14 @@ def test_pixels_of_a_batch_are_one_row_or_images(dtype, set_num_threads):
         ((40, 6, 1, 3), (1, 1, 3, 2)),
         ((50, 4, 16), (1, 16, 17)),
         ((300, 1, 30), (1, 30, 7)),
+        ((70, 10, 4), (3, 4, 4)),
+        ((21, 12, 6), (5, 3, 40)),
+        ((33, 30, 1), (4, 1, 1)),
+        ((7, 3, 11, 5), (1, 4, 5, 2)),
+        ((6, 4, 9, 3), (1, 3, 3, 1)),
     ):
-        case = make("conv", shape, kernel, dtype=dtype)
+        wide = {"padding": "causal", "dilation_rate": 2} if len(shape) == 3 and kernel[0] > 1 else {}
+        case = make("conv", shape, kernel, dtype=dtype, **wide)
         want = np.concatenate([replace(case, inputs=image[None]).run() for image in case.inputs])
         np.testing.assert_array_equal(check(case), want, err_msg=str(case))
         for order in ("F", "negative strides", "sliced channels", "window of a larger array"):
