@@ -21,6 +21,8 @@ SHAPES = {
     "one filter": ("conv", (1, 112, 112, 512), [(3, 3, 512, 1)]),
     "many images": ("conv", (64, 7, 7, 64), [(3, 3, 64, 64)]),
     "groups": ("conv", (1, 14, 14, 1024), [(3, 3, 32, 1024)]),
+    "few channels": ("conv", (1, 200, 200, 3), [(3, 3, 3, 3)]),
+    "pixels of a batch": ("conv", (4096, 1, 1, 64), [(1, 1, 64, 64)]),
     "sequence": ("conv", (1, 16000, 32), [(3, 32, 64)]),
     "depthwise": ("depthwise", (1, 112, 112, 64), [(3, 3, 64, 1)]),
     "depthwise, few pixels": ("depthwise", (1, 7, 7, 16384), [(3, 3, 16384, 1)]),
