@@ -317,13 +317,13 @@ def test_planes_walked_and_vectors_of_filters_differ_in_no_bit(dtype, data_forma
             case.kernels[0][0, 0] = np.inf
         with scheduled(**planes()):
             want = check(case)
-        for order in ("C", "negative strides", "sliced channels", "window of a larger array"):
+        for order in ("C", ("negative strides", "sliced channels", "window of a larger array")[n % 3]):
             other = replace(case, inputs=ORDERS[order](case.inputs))
-            for cache in (1 << 13, 1 << 20):
-                with scheduled(**planes(walked=0), CACHE_BYTES=cache, STREAM_BYTES=0, SERIAL_FLOPS=100):
-                    for threads in (1, 2, 5):
-                        set_num_threads(threads)
-                        np.testing.assert_array_equal(other.run(), want, err_msg=str(other))
+            cache = (1 << 13, 1 << 20)[n // 2 % 2]
+            with scheduled(**planes(walked=0), CACHE_BYTES=cache, STREAM_BYTES=0, SERIAL_FLOPS=100):
+                for threads in (1, 3):
+                    set_num_threads(threads)
+                    np.testing.assert_array_equal(other.run(), want, err_msg=str(other))
 
 
 @pytest.mark.usefixtures("isa")
