@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import index
 from typing import Literal, TypeAlias, cast
 
@@ -23,7 +23,6 @@ PADDINGS: dict[int, tuple[str, ...]] = {1: ("valid", "same", "causal"), 2: ("val
 # No array described by a geometry has more elements than this, its padding counted in: the bytes of a float64
 # array then stay below 2**62, and no offset computed from a valid geometry overflows a signed 64-bit integer.
 MAX_ELEMENTS = 2**59
-SMALL_IMAGE = 512  # pixels: as many as kernels work on together
 
 
 def shown(value: object, width: int = 120) -> str:
@@ -308,22 +307,6 @@ class Geometry:
     def flops(self) -> int:
         """Multiplications and additions, the taps that fall on padding counted as the others."""
         return 2 * self.batch * math.prod(self.output_size) * math.prod(self.kernel_shape)
-
-    @property
-    def merged(self) -> Geometry | None:
-        """The same work as one image, where the rows of a batch are by themselves; as one row if pixels are, too.
-
-        None where they are not, and where images are large enough by themselves.
-        """
-        by_rows = self.window[0] == 1 and self.pads[0] == (0, 0) and not self.channels_first
-        by_rows = by_rows and (self.size[0] == 1 or (self.strides[0] == 1 and self.filters > 1))
-        if not by_rows or self.batch < 2 or math.prod(self.size) > SMALL_IMAGE:
-            return None
-        by_pixels = self.window[1] == self.strides[1] == 1 and self.pads[1] == (0, 0)
-        by_pixels = by_pixels and self.filters > 1 and self.groups < self.channels
-        rows, columns = self.batch * self.size[0], self.size[1]
-        size = (1, rows * columns) if by_pixels else (rows, columns)
-        return replace(self, batch=1, size=size, strides=(1, self.strides[1]))
 
     def _shape(self, size: Pair, channels: int) -> tuple[int, ...]:
         spatial = size[2 - self.rank :]

@@ -161,7 +161,7 @@ cdef class Plan:
         last = pointwise if self._separable else geometry
         self._set_shapes(geometry.input_shape, last.output_shape, geometry.channels_first)
         target = self._target()
-        merged = None if self._separable else geometry.merged
+        merged = None if self._separable else schedule.merged(geometry)
         self._merged = merged is not None
         geometry = merged or geometry
         if self._separable:

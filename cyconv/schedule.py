@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from math import gcd, prod
 from typing import NamedTuple, TypeAlias
 
@@ -513,6 +514,20 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
         loaded_channels=channels,
         **split,
     )
+
+
+def merged(g: Geometry) -> Geometry | None:
+    """Return the same work as one image, where the rows of a batch are by themselves; as one row if pixels are, too.
+
+    None where they are not, and where images are large enough to fill a block by themselves.
+    """
+    by_rows = g.window[0] == 1 and g.pads[0] == (0, 0) and not g.channels_first
+    by_rows = by_rows and (g.size[0] == 1 or (g.strides[0] == 1 and g.filters > 1))
+    if not by_rows or g.batch < 2 or prod(g.size) > MOST_BLOCK_PIXELS:
+        return None
+    by_pixels = g.window[1] == g.strides[1] == 1 and g.pads[1] == (0, 0) and g.filters > 1 and g.groups < g.channels
+    rows, columns = g.batch * g.size[0], g.size[1]
+    return replace(g, batch=1, size=(1, rows * columns) if by_pixels else (rows, columns), strides=(1, g.strides[1]))
 
 
 def single(g: Geometry, target: Target) -> tuple[bool, Fields]:
