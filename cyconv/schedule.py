@@ -28,6 +28,7 @@ from cyconv.tiles import (
 )
 
 MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the first-level cache
+LEAST_BLOCKS = 8  # of small images, for threads to share
 MOST_PLANE_PIXELS = 8192  # of one plane: columns then find its rows in a near cache
 LEAST_ROWS = 8  # of a depthwise layer's output, to be cut between rows alone
 NEAR_BYTES = 16 << 20  # of input and output, that a last-level cache still has from the call before
@@ -383,7 +384,11 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
     if lanes < filters < 2 * lanes and multiply_adds(1.5, target) > 2:
         unit = lanes  # three halves take longer
     held = -(-filters // unit) * unit
-    ways = dense_parts(g, rows, columns)
+    images = 1
+    if pixels == out_h * out_w and not (g.channels_first or fused):  # small images: many fill tiles
+        most = MOST_BLOCK_PIXELS // max(pixels, 1), CACHE_BYTES // 2 // max(prod(g.size) * g.channels * itemsize, 1)
+        images = max(1, min(*most, g.batch // LEAST_BLOCKS))
+    ways = dense_parts(g, rows, columns, images)
     if across:
         loaded_cycles = LOAD * prod(g.size) * g.channels / lanes / groups * any(map(any, g.pads))
         found = [dot_tile(filters, way, target, 0 if n else loaded_cycles) for n, way in enumerate(ways[:2])]
@@ -393,10 +398,11 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
     leave_out = min(range(len(found)), key=lambda n: found[n][0])
     cycles, vectors = found[leave_out]
     width = vectors * (1 if across else lanes)
+    loaded_pixels, split = loaded_block(g, rows, columns)
+    pixels = rows * columns * (images if leave_out or not any(map(any, g.pads)) else 1)
     # Whole vectors go to scratch, and their filters from there, unless a tile stores a part of its only vector.
     in_part = target.halves and held == lanes
     stores = g.channels_first or leave_out == 2 or (filters < held <= lanes and not (across or in_part))
-    loaded_pixels, split = loaded_block(g, rows, columns)
     fields = _fields(
         {
             "load_bytes": 0 if fused else loaded_pixels * g.channels * itemsize,

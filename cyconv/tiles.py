@@ -141,10 +141,11 @@ def dot_tile(filters: int, parts: list[Part], target: Target, loaded_cycles: flo
     return loaded_cycles + -(-filters // width) * sum(times * (products + DOT_ENDS) for times, products in tiles), width
 
 
-def dense_parts(g: Geometry, block_rows: int, block_columns: int) -> list[list[Part]]:
+def dense_parts(g: Geometry, block_rows: int, block_columns: int, images: int = 1) -> list[list[Part]]:
     """Return the parts of the three ways to meet padding: whole windows, pixels alike, tap after tap.
 
-    Of the first alone where the others have so many that a plan would take long to make.
+    Of the first alone where the others have so many that a plan would take long to make. A block is of so many images,
+    except that whole windows are loaded with their padding from one.
     """
     out_h, out_w = g.output_size
     depth = g.channels // g.groups
@@ -155,13 +156,13 @@ def dense_parts(g: Geometry, block_rows: int, block_columns: int) -> list[list[P
         )
     ]
 
-    def part(rows: int, columns: int, reduction: int, resume: bool = False) -> Part:
+    def part(rows: int, columns: int, reduction: int, resume: bool = False, images: int = images) -> Part:
         pixels = min(rows, block_rows) * min(columns, block_columns)
-        return Part(rows * columns / pixels, pixels, reduction, resume)
+        return Part(rows * columns / pixels / images, pixels * images, reduction, resume)
 
     rows, columns = (axis_parts(*axis) for axis in axes)
     tap_rows, tap_columns = (tap_outputs(*axis) for axis in axes)
-    whole = [part(out_h, out_w, prod(g.window) * depth)]
+    whole = [part(out_h, out_w, prod(g.window) * depth, images=1 if any(map(any, g.pads)) else images)]
     if max(len(rows) * len(columns), prod(g.window)) > MOST_PARTS:
         return [whole]
     ends = [part(out_h, out_w, 0), part(out_h, out_w, 0, True)]

@@ -24,7 +24,7 @@ cdef struct Conv:
     Py_ssize_t phases                     # depthwise, rows as one run of elements: patterns of weights; else 0
     Py_ssize_t lead                       # depthwise: how much earlier vectors begin if inputs are 16 bytes off a line
     Py_ssize_t block_pixels               # output pixels worked on together
-    Py_ssize_t block_shape                # 0 a piece of one row, 1 whole rows, 2 any pixels that follow each other
+    Py_ssize_t block_shape                # 0 a piece of one row, 1 whole rows
     Py_ssize_t split_rows, split_columns  # loaded rows (columns) are kept tap by tap: wide strides and dilations
     Py_ssize_t load                       # always load input to scratch; else only where padding is touched
     Py_ssize_t loaded_channels            # channels of a loaded pixel

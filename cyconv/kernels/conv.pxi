@@ -2,7 +2,8 @@
 #
 # Loop order, outermost first, and what each level keeps where:
 #   task             a range of output pixels x a range of filter blocks               (threads)
-#   pixel block      a few rows of input, read in place or loaded with their padding   (second-level cache)
+#   pixel block      a few rows of input, read in place or loaded with their padding; or several small images, read in
+#                    place                                                             (second-level cache)
 #   filter blocks    packed weights, of each [bias][taps][channels][vectors * lanes], as many as fit half of the
 #                    second-level cache, or one                                        (streamed, prefetched)
 #   part             pixels whose windows meet the input with the same taps: taps that meet only padding are left out;
@@ -334,26 +335,29 @@ cdef inline void meet(Py_ssize_t at, Py_ssize_t outputs, Py_ssize_t size, Py_ssi
 cdef inline Py_ssize_t locate(const Conv* v, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t row, Py_ssize_t next_row,
                               Py_ssize_t column, Py_ssize_t next_column, Py_ssize_t pitch, Py_ssize_t* offsets,
                               Py_ssize_t* places) noexcept nogil:
-    """The number of those of output pixels [p0, p1) in these rows and columns; where their windows start in the input
-    that `v` describes, and they themselves behind p0, `pitch` apart."""
-    cdef Py_ssize_t n = 0, at, place, r, k, low, high, step = v.stride_w * v.xw
-    for r in range(row, next_row):
-        low = max(column, p0 - r * v.out_width)
-        high = min(next_column, p1 - r * v.out_width)
-        at = (r * v.stride_h - v.top) * v.xh - v.left * v.xw + low * step
-        place = (r * v.out_width - p0 + low) * pitch
-        for k in range(high - low):        # a vector loop
-            offsets[n + k] = at
-            places[n + k] = place
-            at += step
-            place += pitch
-        n += max(0, high - low)
+    """The number of those of output pixels [p0, p1) in these rows and columns of each image; where their windows start
+    in the input that `v` describes, and they themselves behind p0, `pitch` apart."""
+    cdef Py_ssize_t n = 0, image, at, place, r, k, low, high, step = v.stride_w * v.xw
+    cdef Py_ssize_t pixels = v.out_height * v.out_width
+    for image in range(max(1, p1 // pixels)):
+        for r in range(row, next_row):
+            low = max(column, p0 - r * v.out_width)
+            high = min(next_column, p1 - r * v.out_width)
+            at = image * v.xn + (r * v.stride_h - v.top) * v.xh - v.left * v.xw + low * step
+            place = (image * pixels + r * v.out_width - p0 + low) * pitch
+            for k in range(high - low):    # a vector loop
+                offsets[n + k] = at
+                places[n + k] = place
+                at += step
+                place += pitch
+            n += max(0, high - low)
     return n
 
 cdef Py_ssize_t divide(const Conv* c, const Conv* v, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t pitch,
                        Py_ssize_t* offsets, Py_ssize_t* places, Part* parts) noexcept nogil:
-    """The number of parts of output pixels [p0, p1) of one image; their pixels as `locate` finds them."""
-    cdef Py_ssize_t row = p0 // c.out_width, end = (p1 - 1) // c.out_width + 1, column, right, n = 0, count = 0
+    """The number of parts of output pixels [p0, p1); their pixels as `locate` finds them."""
+    cdef Py_ssize_t row = p0 // c.out_width, end = min((p1 - 1) // c.out_width + 1, c.out_height)
+    cdef Py_ssize_t column, right, n = 0, count = 0
     cdef Py_ssize_t next_row, next_column
     cdef Part part
     while row < end:
@@ -421,7 +425,8 @@ cdef void run_taps(const Conv* c, const Conv* v, Taps* t, Py_ssize_t p0, Py_ssiz
                    REAL* out) noexcept nogil:
     """One tap after the other, each for all pixels that meet the input with it; between them sums are kept in `out`."""
     cdef Part part
-    cdef Py_ssize_t first = p0 // c.out_width, end = (p1 - 1) // c.out_width + 1, row, next_row, column, next_column
+    cdef Py_ssize_t first = p0 // c.out_width, end = min((p1 - 1) // c.out_width + 1, c.out_height)
+    cdef Py_ssize_t row, next_row, column, next_column
     cdef int activation = t.activation
     memset(&part, 0, sizeof(Part))                       # no taps: sums become the bias
     part.pixels = locate(v, p0, p1, first, end, 0, c.out_width, pitch, offsets, places)
@@ -448,7 +453,7 @@ cdef void run_taps(const Conv* c, const Conv* v, Taps* t, Py_ssize_t p0, Py_ssiz
 
 cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0,
                    Py_ssize_t b1, const REAL* weights, REAL* y, char* scratch, REAL* out) noexcept nogil:
-    """Output pixels [p0, p1) of one image, filter blocks [b0, b1) counted over all groups. `v`: where the input is."""
+    """Output pixels [p0, p1), filter blocks [b0, b1) counted over all groups. `v`: where the input is."""
     cdef Py_ssize_t* offsets = <Py_ssize_t*>scratch
     cdef Py_ssize_t* places = offsets + c.block_pixels
     cdef Part* parts = <Part*>(places + c.block_pixels)
@@ -505,7 +510,7 @@ cdef void scatter(const Conv* v, const REAL* src, Py_ssize_t pitch, Py_ssize_t p
 cdef void conv_block(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* _weights, REAL* y,
                      char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
     cdef Conv v
-    cdef const REAL* src = view(c, &v, x, p0, p1, True, <REAL*>scratch)
+    cdef const REAL* src = view(c, &v, x, p0, min(p1, c.out_height * c.out_width), True, <REAL*>scratch)
     multiply(c, &v, src, p0, p1, b0, b1, weights, y, scratch + c.load_bytes,
              <REAL*>(scratch + c.load_bytes + c.tile_bytes))
 

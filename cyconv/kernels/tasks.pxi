@@ -3,10 +3,10 @@
 # Loop order, outermost first:
 #   thread           its own tasks, then what others have left
 #   task             a part of the output pixels x a part of the filter blocks
-#   pixel block      of one image: what the kernel is called for
+#   pixel block      of one image, or several whole ones: what the kernel is called for
 
-# Output pixels [p0, p1) of one image and filter blocks [b0, b1), counted over all groups. The weights are, of the
-# separable, those of its two halves.
+# Output pixels [p0, p1) of one image, or of several (p0 is 0), and filter blocks [b0, b1), counted over all groups. The
+# weights are, of the separable, those of its two halves.
 ctypedef void (*block_t)(const Conv*, const Conv*, const REAL* x, const REAL* weights, const REAL* second_weights,
                          REAL* y, char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0,
                          Py_ssize_t b1) noexcept nogil
@@ -17,12 +17,14 @@ cdef inline Py_ssize_t cut(const Conv* last, Py_ssize_t part) noexcept nogil:
     cdef Py_ssize_t u = part * last.batch * units // last.pixel_parts
     return u // units * image + u % units * last.unit
 
-cdef inline Py_ssize_t block_end(const Conv* c, Py_ssize_t p, Py_ssize_t end) noexcept nogil:
-    """Where the block that starts at pixel p of an image ends."""
+cdef inline Py_ssize_t block_end(const Conv* c, Py_ssize_t image, Py_ssize_t p, Py_ssize_t end) noexcept nogil:
+    """Where the block that starts at pixel p of an image ends, `end` at most: with it, or with another one where they
+    are small and read in place."""
     cdef Py_ssize_t row = p // c.out_width
-    if c.block_shape == 0:
-        end = min(end, (row + 1) * c.out_width)
-    return min(row * c.out_width + c.block_pixels if c.block_shape == 1 else p + c.block_pixels, end)
+    end = end - end % image if p == 0 and end > image and c.load_bytes == 0 else min(end, image)
+    if c.block_shape:
+        return min(end, row * c.out_width + c.block_pixels)
+    return min(end, (row + 1) * c.out_width, p + c.block_pixels)
 
 cdef struct Call:
     block_t block
@@ -46,7 +48,7 @@ cdef void run_task(const Call* call, char* scratch, Py_ssize_t task) noexcept no
     while p < end:
         n = p // image
         p0 = p - n * image
-        p1 = block_end(c, p0, min(image, end - n * image))
+        p1 = block_end(c, image, p0, end - n * image)
         call.block(c, last, call.x + n * c.xn, call.weights, call.second_weights, call.y + n * last.yn, scratch, p0, p1,
                    b0, b1)
         p += p1 - p0
