@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import DTYPES, ORDERS, at_offset, cases, check, make, same, shapes
 
-from cyconv import ops, schedule, tasks
+from cyconv import blocks, ops, planes, schedule, tasks
 
 dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 
@@ -20,7 +20,10 @@ def scheduled(**choices):
     """Plans are made, and their work is shared, with other constants and functions."""
     with pytest.MonkeyPatch.context() as patch:
         for name, choice in choices.items():
-            patch.setattr(schedule if hasattr(schedule, name) else tasks, name, choice)
+            owners = [module for module in (schedule, planes, blocks, tasks) if hasattr(module, name)]
+            assert owners, name
+            for module in owners:
+                patch.setattr(module, name, choice)
         ops._template.cache_clear()
         try:
             yield
@@ -39,7 +42,7 @@ def priced(name, cycles):
     return at_price
 
 
-def planes(tiled=np.inf, walked=np.inf):
+def by_planes(tiled=np.inf, walked=np.inf):
     """Return what makes dense layers take vectors of pixels, in tiles or down their planes, at these prices."""
     return {
         "planar_blocking": priced("planar_blocking", tiled),
@@ -86,7 +89,7 @@ def test_vectors_of_pixels_and_of_filters_differ_in_no_bit(case, activation, cac
     """Each is tried in both layouts, whatever the schedule chooses, in blocks of rows and pieces of rows."""
     results = []
     for prices in ({"tiled": 0}, {"walked": 0}, {}):
-        with scheduled(**planes(**prices), CACHE_BYTES=cache):
+        with scheduled(**by_planes(**prices), CACHE_BYTES=cache):
             check(case)
             results.append(case.run(activation=activation))
     np.testing.assert_array_equal(results[0], results[2], err_msg=str(case))
@@ -131,7 +134,7 @@ def test_filter_blocks_together_change_no_bit(dtype, set_num_threads):
                     assert fields["blocks"] > 1
                     return depthwise, {**fields, "together": together}
 
-                with scheduled(single=on, SHORT_REDUCTION=short, SERIAL_FLOPS=100, **planes()):
+                with scheduled(single=on, SHORT_REDUCTION=short, SERIAL_FLOPS=100, **by_planes()):
                     for threads in (1, 3):
                         set_num_threads(threads)
                         results.append(check(case))
@@ -159,7 +162,7 @@ def test_vectors_of_pixels_in_parts(dtype, data_format, cache, set_num_threads):
     ):
         shape = (2, channels, *size) if data_format == "channels_first" else (2, *size, channels)
         case = make("conv", shape, kernel, dtype=dtype, data_format=data_format, **options)
-        with scheduled(**planes(tiled=0), CACHE_BYTES=cache, SERIAL_FLOPS=100):
+        with scheduled(**by_planes(tiled=0), CACHE_BYTES=cache, SERIAL_FLOPS=100):
             for threads in (1, 2, 5):
                 set_num_threads(threads)
                 check(case)
@@ -318,12 +321,12 @@ def test_planes_walked_and_vectors_of_filters_differ_in_no_bit(dtype, data_forma
         case = make("conv", shape, kernel, dtype=dtype, padding=padding, data_format=data_format)
         if n % 7 == 3:
             case.kernels[0][0, 0] = np.inf
-        with scheduled(**planes()):
+        with scheduled(**by_planes()):
             want = check(case)
         for order in ("C", ("negative strides", "sliced channels", "window of a larger array")[n % 3]):
             other = replace(case, inputs=ORDERS[order](case.inputs))
             cache = (1 << 13, 1 << 20)[n // 2 % 2]
-            with scheduled(**planes(walked=0), CACHE_BYTES=cache, STREAM_BYTES=0, SERIAL_FLOPS=100):
+            with scheduled(**by_planes(walked=0), CACHE_BYTES=cache, STREAM_BYTES=0, SERIAL_FLOPS=100):
                 for threads in (1, 3):
                     set_num_threads(threads)
                     np.testing.assert_array_equal(other.run(), want, err_msg=str(other))

@@ -1,0 +1,102 @@
+"""Blocks of output pixels that fit a cache, and what every schedule says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import TypeAlias
+
+from cyconv.geometry import Geometry
+from cyconv.tiles import Target, read_cache
+
+LINE_BYTES = 64  # of a cache
+NEAR_BYTES = 16 << 20  # of input and output, that a last-level cache still has from the call before
+STREAM_BYTES = 8 << 20  # of output, that the next reader would not find in a cache
+STREAM_VECTOR = 32  # bytes of a vector that is stored so: half a line
+WAYS = read_cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the first-level cache holds
+WAY_BYTES = 4096  # addresses this far apart share a set
+
+Fields: TypeAlias = dict[str, int]
+
+
+def most_rows(g: Geometry, fits: Callable[[int, int], bool]) -> int:
+    """Return how many whole rows of output fit together, 0 if not even one does."""
+    out_h, out_w = g.output_size
+    rows = 0
+    while rows < out_h and fits(rows + 1, out_w):
+        rows += 1
+    return rows
+
+
+def equal_columns(g: Geometry, most: int, least: int, fits: Callable[[int, int], bool]) -> int:
+    """Return the columns of as few pieces of a row as fit, of equal size; at least so many are halved no more."""
+    out_w = g.output_size[1]
+    columns = min(out_w, most)
+    while columns > least and not fits(1, columns):
+        columns //= 2
+    return -(-out_w // -(-out_w // columns))
+
+
+def equal_blocks(
+    g: Geometry, together: int, most: int, least: int, fits: Callable[[int, int], bool]
+) -> tuple[int, int, bool]:
+    """Return (rows, columns, whether they are pieces of a row) of a depthwise block; tiles take so many rows."""
+    rows = most_rows(g, fits)
+    if not rows:
+        return 1, equal_columns(g, most, least, fits), True
+    if together < rows < g.output_size[0]:
+        rows -= rows % together
+    return rows, g.output_size[1], False
+
+
+def loaded(outputs: int, window: int, stride: int, dilation_rate: int, splits: bool = True) -> tuple[int, bool]:
+    """Return (rows or columns that are loaded for so many of output, whether tap by tap, where that is possible)."""
+    spanned = (outputs - 1) * stride + (window - 1) * dilation_rate + 1
+    return min((spanned, False), (outputs * window, True)) if splits else (spanned, False)
+
+
+def loaded_block(g: Geometry, rows: int, columns: int, splits: bool = True) -> tuple[int, dict[str, bool]]:
+    """Return (pixels that are loaded for a block of output, schedule fields that say how)."""
+    (kh, kw), (sh, sw), (dh, dw) = g.window, g.strides, g.dilation_rate
+    (h, split_rows), (w, split_columns) = loaded(rows, kh, sh, dh), loaded(columns, kw, sw, dw, splits)
+    return h * w, {"split_rows": split_rows, "split_columns": split_columns}
+
+
+def apart(elements: int, itemsize: int) -> int:
+    """Return how far one copied plane is from the next: an odd number of lines, in different sets of the cache."""
+    line = LINE_BYTES // itemsize
+    return (-(-elements // line) | 1) * line
+
+
+def streams(g: Geometry, target: Target) -> bool:
+    """Return whether results are too large to be found in a cache, and vectors large enough to go past it."""
+    return prod(g.output_shape) * target.itemsize >= STREAM_BYTES and target.lanes * target.itemsize >= STREAM_VECTOR
+
+
+def scratch_sizes(sizes: dict[str, int], before: int = 0) -> dict[str, int]:
+    """Return the bytes of each part of scratch, in whole lines, and of all; so many come before."""
+    sizes = {name: -(-size // LINE_BYTES) * LINE_BYTES for name, size in sizes.items()}
+    return {**sizes, "scratch_bytes": before + sum(sizes.values())}
+
+
+UNUSED = {  # by some kernels
+    "planar": False,
+    "walk": False,
+    "direct": False,
+    "block_filters": 0,
+    "spread": 0,
+    "dots": False,
+    "together": 1,
+    "leave_out": 0,
+    "phases": 0,
+    "lead": 0,
+    "split_rows": False,
+    "split_columns": False,
+    "loaded_channels": 1,
+    "fetch_ahead": False,
+}
+
+
+def schedule_fields(sizes: dict[str, int], **chosen: int) -> Fields:
+    """Return the schedule fields of a ``Conv`` struct that do not depend on the number of threads."""
+    return {**UNUSED, **chosen, **scratch_sizes(sizes)}

@@ -1,0 +1,281 @@
+"""What is chosen for layers whose vectors are of pixels that lie side by side in planes."""
+
+from __future__ import annotations
+
+import math
+from math import gcd, prod
+from typing import NamedTuple
+
+from cyconv.blocks import (
+    NEAR_BYTES,
+    WAY_BYTES,
+    WAYS,
+    Fields,
+    apart,
+    equal_blocks,
+    loaded_block,
+    most_rows,
+    schedule_fields,
+    streams,
+)
+from cyconv.geometry import Geometry
+from cyconv.tiles import CACHE_BYTES, Part, Target, exchanged_cycles, tile_vectors, walked_cycles
+
+MOST_PLANE_PIXELS = 8192  # of one plane: columns then find its rows in a near cache
+NEAR_PLANES_BYTES = 4 << 20  # of depthwise input and output: a processor sees no stream in columns that go down planes
+PICK = 9.0  # cycles that a depthwise layer's vector of pixels takes more where every second is picked
+PICKING_LANES = 4  # of a vector at least, to pick from it
+IN_PART = 12.0  # cycles of a vector of pixels that is stored in part, where no instruction does so
+EXCHANGE = 11.0  # cycles of a vector of a depthwise layer's channels that comes from planes, or goes there
+WALKED_FILTERS = 4  # of a block at most, where vectors of pixels go down planes
+FAR_ROWS = 2  # of output for each of the window but one, in a block of planes that come from memory
+CACHE_RATE = 24  # bytes that come in a cycle to vectors that go down planes, from a last-level cache
+PLANAR_FILTERS = 64  # of a block at most, where tiles are of vectors of pixels
+MOST_PLANAR_PIXELS = 1024  # of such a block
+COPY = 6.0  # cycles of a vector of a plane that is copied to scratch, or from there
+GATHER = 1.0  # cycles of an element that is copied by itself
+
+
+class PlaneBlock(NamedTuple):
+    """What a dense layer loads of its planes at a time, and how they then lie."""
+
+    rows: int  # of output
+    columns: int
+    pieces: bool  # of rows, else whole rows
+    split_rows: bool  # loaded tap by tap, else by the phases of the stride
+    split_columns: bool
+    pitch: int  # from one loaded row to the next
+    gapless: bool  # without columns between rows that only the window needs: vectors of pixels go on in the next row
+    elements: int  # loaded, without what lies between planes
+    load_bytes: int
+
+
+def planes_bytes(count: int, elements: int, target: Target) -> int:
+    """Return the bytes of so many copied planes, and of a vector behind them."""
+    return (count * apart(elements, target.itemsize) + target.lanes) * target.itemsize
+
+
+def plane_block(g: Geometry, target: Target) -> PlaneBlock | None:
+    """Return the block of a dense layer of planes, None if not even a vector of pixels fits."""
+    lanes = target.lanes
+    (out_h, out_w), (kh, kw), (sh, sw), (dh, dw) = g.output_size, g.window, g.strides, g.dilation_rate
+    depth = g.channels // g.groups
+
+    def phases(outputs: int, window: int, stride: int, dilation_rate: int) -> tuple[int, int, bool]:
+        """Return (loaded of each, how many, whether they are taps)."""
+        loaded = outputs + (window - 1) * dilation_rate // stride
+        return (outputs, window, True) if window * outputs < stride * loaded else (loaded, stride, False)
+
+    def block(rows: int, columns: int) -> PlaneBlock:
+        (h, phases_h, split_rows), (w, phases_w, split_columns) = phases(rows, kh, sh, dh), phases(columns, kw, sw, dw)
+        planes = phases_h * phases_w * depth
+        load_bytes = planes_bytes(planes, h * w, target)
+        return PlaneBlock(
+            rows, columns, columns < out_w, split_rows, split_columns, w, w == columns, planes * h * w, load_bytes
+        )
+
+    def fits(rows: int, columns: int) -> bool:
+        return block(rows, columns).load_bytes <= CACHE_BYTES // 2 and rows * columns <= MOST_PLANAR_PIXELS
+
+    rows = most_rows(g, fits)
+    if rows:
+        rows = -(-out_h // -(-out_h // rows))
+        together = lanes // gcd(lanes, out_w)  # rows that are whole vectors
+        return block(rows - rows % together if rows >= together else rows, out_w)
+    most = min(out_w, MOST_PLANAR_PIXELS)
+    columns = max([n for n in range(lanes, most + 1, lanes) if fits(1, n)], default=min(out_w, lanes))
+    piece = block(1, columns)
+    return piece if piece.load_bytes <= CACHE_BYTES // 2 else None
+
+
+def whole_vectors(g: Geometry, block: PlaneBlock, lanes: int) -> tuple[int, bool]:
+    """Return (pixels that tasks are cut between, whether they and blocks then start on whole vectors)."""
+    out_h, out_w = g.output_size
+    pixels = out_h * out_w
+    if block.pieces:
+        return lanes, pixels % lanes == 0 and (out_w % lanes == 0 or out_h == 1)
+    if out_w % lanes == 0:
+        return out_w, True
+    aligned = block.gapless and pixels % lanes == 0 and block.rows * out_w % lanes == 0
+    return out_w * (lanes // gcd(lanes, out_w) if aligned else 1), aligned
+
+
+def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[float, Fields]:
+    """Return (cycles, schedule fields) of a dense layer whose vectors are of pixels, loading and storing counted.
+
+    The cycles are infinite where it does not fit; `fused`: of the second step of a separable layer, whose blocks and
+    inputs are those of the first.
+    """
+    lanes, itemsize = target.lanes, target.itemsize
+    (out_h, out_w), sw = g.output_size, g.strides[1]
+    depth, filters, pixels = g.channels // g.groups, g.filters // g.groups, out_h * out_w
+    block = plane_block(g, target)
+    if block is None:
+        return math.inf, {}
+    rows, columns, pieces = block[:3]
+    blocks = math.ceil(out_h / rows) * (out_w / columns)
+    planes = g.channels_first or g.filters == 1
+    part = Part(1, filters, prod(g.window) * depth)
+
+    def tile(run: float, runs: float) -> tuple[float, int]:
+        cycles, vectors = tile_vectors(-(-round(run) // lanes), [part], target)
+        return cycles * runs, vectors
+
+    if block.gapless or pieces:
+        cycles, vectors = tile(min(columns * rows, pixels), blocks)
+    else:
+        cycles, vectors = tile((rows - 1) * block.pitch + columns, blocks)
+    scattered = pixels / lanes * filters * COPY
+    if not planes:
+        scattered = exchanged_cycles(out_h, out_w, filters, g.filters, lanes, True)
+    # A vector of pixels may span rows.
+    spans = out_w >= lanes or rows >= min(out_h, (lanes - 1) // out_w + 2)
+    direct = planes and block.gapless and pixels >= lanes and spans
+    if planes and not direct and out_w >= lanes:
+        by_rows, width = tile(columns, blocks * rows)
+        direct = by_rows <= cycles + scattered
+        if direct:
+            cycles, vectors = by_rows, width
+    if not direct:
+        cycles += scattered
+    # Planes in the same sets of a cache would evict each other before the next filters read them.
+    near = depth <= WAY_BYTES // gcd(prod(g.size) * itemsize, WAY_BYTES) * WAYS
+    near = near or depth <= 4 or filters <= target.tile_pixels[vectors]
+    in_place = direct and g.strides == (1, 1) and (g.channels_first or g.channels == 1) and near
+    load = not in_place or block.split_rows or block.split_columns
+    if load and not fused:
+        elements = blocks * block.elements
+        if g.channels_first or g.channels == 1:
+            cycles += elements * {1: COPY / lanes, 2: 2 * COPY / lanes}.get(sw, GATHER)
+        else:
+            cycles += exchanged_cycles(elements / depth / block.pitch, block.pitch, depth, g.channels, lanes)
+    # Two tiles of filters write long runs of their planes, or, with few runs, many share each one's loads.
+    tiles = 2 if rows * columns > 2 * vectors * lanes else 8
+    block_filters = min(PLANAR_FILTERS, tiles * target.tile_pixels[vectors])
+    run = -(-((rows - 1) * block.pitch + columns) // lanes) * lanes
+    unit, aligned = whole_vectors(g, block, lanes)
+    fields = schedule_fields(
+        {
+            "load_bytes": 0 if fused else block.load_bytes,
+            "tile_bytes": prod(g.window) * 8,
+            "out_bytes": 0 if direct else run * min(block_filters, filters) * itemsize,
+        },
+        planar=True,
+        direct=direct,
+        load=load,
+        vectors=vectors,
+        filter_unit=1,
+        block_filters=block_filters,
+        blocks=-(-filters // block_filters),
+        block_pixels=rows * columns,
+        block_shape=not pieces,
+        split_rows=block.split_rows,
+        split_columns=block.split_columns,
+        stream=direct and aligned and streams(g, target),
+        unit=unit,
+    )
+    return g.groups * cycles, fields
+
+
+def walk_blocking(g: Geometry, target: Target) -> tuple[float, Fields]:
+    """Return (cycles, schedule fields) of a dense layer whose vectors of pixels go down its planes.
+
+    The cycles are infinite where there is no such kernel.
+    """
+    lanes, itemsize = target.lanes, target.itemsize
+    (out_h, out_w), (kh, kw) = g.output_size, g.window
+    depth, filters = g.channels // g.groups, g.filters // g.groups
+    load, direct = not g.channels_first and g.channels > 1, g.channels_first or g.filters == 1
+    in_place = direct and not load
+
+    def copied(rows: int) -> tuple[int, int]:
+        """Return the bytes of planes that so many rows meet, and of results that become pixels."""
+        out_bytes = 0 if direct else planes_bytes(g.filters, rows * out_w, target)
+        return planes_bytes(g.channels, (rows + kh - 1) * (out_w + kw - 1), target), out_bytes
+
+    known = kh in (3, 5) and kw <= 7 and g.strides == g.dilation_rate == (1, 1) and target.halves
+    rows = most_rows(g, lambda rows, _: sum(copied(rows)) <= CACHE_BYTES // 2) if known else 0
+    if not rows:
+        return math.inf, {}
+    load_bytes, out_bytes = copied(rows)
+    blocks = -(-filters // WALKED_FILTERS)
+    block_filters = -(-filters // blocks)
+    if in_place:
+        far = itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES
+        rows = out_h if not far else rows if blocks > 1 else FAR_ROWS * (kh - 1)
+    met = min(g.size[0], out_h + kh - 1 - g.pads[0][0]) + (-(-out_h // rows) - 1) * (kh - 1)
+    last = filters - (blocks - 1) * block_filters
+    cycles = (blocks - 1) * walked_cycles(out_w, block_filters, g, target) + walked_cycles(out_w, last, g, target)
+    cycles *= g.groups * met
+    plane_bytes = prod(g.size) * depth * itemsize
+    if in_place and rows == out_h and plane_bytes > CACHE_BYTES:  # further blocks of filters read them again
+        cycles += g.groups * (blocks - 1) * plane_bytes / CACHE_RATE
+    if load:
+        cycles += exchanged_cycles(met, g.size[1], g.channels, g.channels, lanes)
+    if not direct:
+        cycles += exchanged_cycles(out_h, out_w, g.filters, g.filters, lanes, True)
+    fields = schedule_fields(
+        {"load_bytes": load_bytes, "tile_bytes": 0, "out_bytes": out_bytes},
+        planar=True,
+        walk=True,
+        direct=direct,
+        vectors=1,
+        filter_unit=1,
+        block_filters=block_filters,
+        blocks=blocks,
+        leave_out=1,
+        block_pixels=rows * out_w,
+        block_shape=1,
+        load=load,
+        stream=direct and out_w % lanes == 0 and streams(g, target),
+        unit=out_w,
+    )
+    return cycles, fields
+
+
+def planar_depthwise(g: Geometry, target: Target) -> bool:
+    """Return whether a depthwise layer of planes has a kernel whose vectors are of pixels, that gains from it.
+
+    The model, for a vector of results: the multiply-adds of the window, of whole vectors in each row and some more in
+    the first and last ones, and at a stride what picks the pixels; or the multiply-adds of vectors of channels, which
+    input and output are transposed for.
+    """
+    lanes = target.lanes
+    (k, kw), (s, sw), (out_h, out_w) = g.window, g.strides, g.output_size
+    known = k == kw and s == sw and (k, s) in {(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)}
+    planes = g.channels_first or g.channels == g.filters == 1
+    if not (planes and known and g.dilation_rate == (1, 1)) or (s == 2 and lanes < PICKING_LANES):
+        return False
+    begun = (k - 1) // s  # rows that are begun before the first ends
+    rows = max(out_h, begun) + begun / 2 + 1
+    planar = rows * -(-out_w // lanes) * (k * k + PICK * (s - 1))
+    if out_w < lanes and not target.halves:
+        planar += out_h * IN_PART
+    channels = out_h * out_w / lanes * (k * k + EXCHANGE * (1 + s * s)) * -(-g.filters // lanes) * lanes / g.filters
+    return planar <= channels
+
+
+def planar_depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
+    """Return the schedule fields of a depthwise layer of planes; `fused`: of the first step of a separable one."""
+    out_h, out_w = g.output_size
+    lanes, itemsize = target.lanes, target.itemsize
+    kept = 2 * g.filters if fused else 0  # of a pixel, in the cache for the second step
+
+    def fits(rows: int, columns: int) -> bool:
+        elements = max(loaded_block(g, rows, columns)[0], rows * columns * kept)
+        return elements * itemsize <= CACHE_BYTES // 2 and rows * columns <= MOST_PLANE_PIXELS
+
+    rows, columns, pieces = equal_blocks(g, 1, MOST_PLANE_PIXELS, 4 * lanes, fits)
+    return schedule_fields(
+        {"load_bytes": loaded_block(g, rows, columns)[0] * itemsize, "tile_bytes": 0, "out_bytes": 0},
+        planar=True,
+        vectors=1,
+        filter_unit=1,
+        blocks=g.filters,
+        block_pixels=rows * columns,
+        block_shape=not pieces,
+        load=False,
+        fetch_ahead=itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_PLANES_BYTES,
+        stream=not pieces and out_w % lanes == 0 and not fused and streams(g, target),
+        unit=out_w if out_h > 1 else lanes,  # a block is at least a vector
+    )
