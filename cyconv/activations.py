@@ -1,7 +1,8 @@
-"""Activations: every function of Keras's, in plain NumPy.
+"""Activations: every function of Keras's, in plain NumPy or by the kernels.
 
 Each takes an array of real numbers and returns one of the same floating-point dtype; integers are promoted.
-NaN gives NaN. A convolution applies some of them in its kernel; the others are applied to its output here.
+NaN gives NaN. A convolution applies those that kernels have to each block of its results; the others are applied to
+its output here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from cyconv import kernels
 from cyconv.arrays import as_array
+from cyconv.plan import activate
 from cyconv.registry import Registry
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -93,6 +96,11 @@ def apply(function: Callable[[Array], Any], array: Array) -> Array:
         block = flat[start : start + BLOCK]
         block[...] = function(block)
     return array
+
+
+def _by_kernel(name: str, x: Array, slope: float = 1.0) -> Array:
+    """Return what a convolution's kernel makes of its results, bit for bit."""
+    return activate(kernels.load(x.dtype.name), name, x.copy(), slope)
 
 
 REGISTRY = Registry("activation", "keras.activations")
@@ -182,12 +190,14 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
 @activation()
 def elu(x: Array, alpha: float = 1.0) -> Array:
     """Return ``x`` above 0, ``alpha * (exp(x) - 1)`` below."""
-    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+    return _by_kernel("elu", x, alpha)
 
 
 @activation()
 def celu(x: Array, alpha: float = 1.0) -> Array:
     """Return ``x`` above 0, ``alpha * (exp(x / alpha) - 1)`` below."""
+    if alpha == 1:
+        return _by_kernel("elu", x)
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha))
 
 
@@ -197,22 +207,19 @@ def selu(x: Array) -> Array:
 
     Klambauer et al., "Self-Normalizing Neural Networks", 2017, equation 14.
     """
-    alpha, scale = 1.6732632423543772, 1.0507009873554805
-    return np.where(x > 0, scale * x, scale * alpha * np.expm1(np.minimum(x, 0)))
+    return _by_kernel("selu", x)
 
 
 @activation()
 def softplus(x: Array) -> Array:
     """Return ``log(1 + exp(x))``."""
-    y: Array = np.logaddexp(x, x.dtype.type(0))
-    return y
+    return _by_kernel("softplus", x)
 
 
 @activation()
 def softsign(x: Array) -> Array:
     """Return ``x / (1 + |x|)``."""
-    y: Array = x / (1 + np.abs(x))
-    return y
+    return _by_kernel("softsign", x)
 
 
 @activation()
@@ -256,35 +263,31 @@ def sparse_sigmoid(x: Array) -> Array:
 @activation()
 def sigmoid(x: Array) -> Array:
     """Return ``1 / (1 + exp(-x))``."""
-    y: Array = 1 / (1 + np.exp(-x))
-    return y
+    return _by_kernel("sigmoid", x)
 
 
 @activation()
 def log_sigmoid(x: Array) -> Array:
     """Return ``log(1 / (1 + exp(-x)))``."""
-    y: Array = -np.logaddexp(-x, x.dtype.type(0))
-    return y
+    return _by_kernel("log_sigmoid", x)
 
 
 @activation()
 def hard_sigmoid(x: Array) -> Array:
     """Return ``x / 6 + 1/2`` clipped to 0 .. 1."""
-    return np.clip(x / 6 + 0.5, 0, 1)
+    return _by_kernel("hard_sigmoid", x)
 
 
 @activation("swish")
 def silu(x: Array) -> Array:
     """Return ``x * sigmoid(x)``."""
-    y: Array = x / (1 + np.exp(-x))
-    return y
+    return _by_kernel("silu", x)
 
 
 @activation("hard_swish")
 def hard_silu(x: Array) -> Array:
     """Return ``x * hard_sigmoid(x)``."""
-    y: Array = x * np.clip(x / 6 + 0.5, 0, 1)
-    return y
+    return _by_kernel("hard_silu", x)
 
 
 @activation()
@@ -295,15 +298,13 @@ def gelu(x: Array, approximate: bool = False) -> Array:
     """
     if approximate:
         return x * (0.5 + 0.5 * np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))))
-    magnitude = np.abs(x) * math.sqrt(0.5)
-    tail = 0.5 * np.exp(-magnitude * magnitude) * _scaled_erfc(magnitude)  # probability beyond |x|
-    return x * np.where(x < 0, tail, 1 - tail)
+    return _by_kernel("gelu", x)
 
 
 @activation()
 def tanh(x: Array) -> Array:
     """Return the hyperbolic tangent."""
-    return np.tanh(x)
+    return _by_kernel("tanh", x)
 
 
 @activation()
@@ -316,20 +317,19 @@ def tanh_shrink(x: Array) -> Array:
 @activation()
 def hard_tanh(x: Array) -> Array:
     """Return ``x`` clipped to -1 .. 1."""
-    return np.clip(x, -1, 1)
+    return _by_kernel("hard_tanh", x)
 
 
 @activation()
 def mish(x: Array) -> Array:
     """Return ``x * tanh(softplus(x))``."""
-    y: Array = x * np.tanh(np.logaddexp(x, x.dtype.type(0)))
-    return y
+    return _by_kernel("mish", x)
 
 
 @activation()
 def exponential(x: Array) -> Array:
     """Return ``exp(x)``."""
-    return np.exp(x)
+    return _by_kernel("exponential", x)
 
 
 @activation(elementwise=False)
@@ -346,30 +346,3 @@ def glu(x: Array, axis: int = -1) -> Array:
     values, gates = np.split(x, 2, axis)
     y: Array = values / (1 + np.exp(-gates))
     return y
-
-
-def _scaled_erfc(x: Array) -> Array:
-    """Return ``exp(x**2) * erfc(x)`` for x >= 0, by Chebyshev interpolation in ``2 / (2 + x)``."""
-    coefficients = _scaled_erfc_coefficients()
-    u = (2 / (2 + np.minimum(x, FAR)) - _MIDDLE) / _HALF
-    # Clenshaw's recurrence, in x's own dtype.
-    b1 = np.zeros_like(u)
-    b2 = np.zeros_like(u)
-    for c in coefficients[:0:-1]:
-        b1, b2 = c + 2 * u * b1 - b2, b1
-    return coefficients[0] + u * b1 - b2
-
-
-# Beyond FAR, erfc is below float64's resolution of 1 and the interpolation may stop.
-FAR = 7.0
-_MIDDLE, _HALF = (1 + 2 / (2 + FAR)) / 2, (1 - 2 / (2 + FAR)) / 2
-
-
-@functools.cache
-def _scaled_erfc_coefficients() -> list[float]:
-    def scaled_erfc(u: Any) -> Any:
-        x = 2 / (_MIDDLE + _HALF * u) - 2
-        return np.exp(x * x) * [math.erfc(value) for value in x]
-
-    coefficients: list[float] = np.polynomial.chebyshev.chebinterpolate(scaled_erfc, 24).tolist()
-    return coefficients

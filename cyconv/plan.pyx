@@ -4,7 +4,10 @@ cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from libc.stdint cimport uintptr_t
 
-from cyconv.kernels.contract cimport Conv, Kernels, run_t, work_t
+from cyconv.kernels.contract cimport (
+    ELU, EXPONENTIAL, GELU, HARD_SIGMOID, HARD_SILU, HARD_TANH, LOG_SIGMOID, MISH, SELU, SIGMOID, SILU, SOFTPLUS,
+    SOFTSIGN, TANH, Conv, Kernels, run_t, work_t,
+)
 
 import numpy as np
 
@@ -50,9 +53,13 @@ cdef extern from *:
 cdef extern from "team.h" nogil:
     bint cyconv_call_team(work_t, void*, int) noexcept
 
-# Activations that the kernels apply: (code, slope). leaky_relu's slope is Keras's default.
+# Activations that the kernels apply: (code, slope). Slopes are Keras's defaults.
 cdef dict _ACTIVATIONS = {
     None: (0, 0.0), "linear": (0, 0.0), "relu": (1, 0.0), "relu6": (2, 0.0), "leaky_relu": (3, 0.2),
+    "sigmoid": (SIGMOID, 0.0), "silu": (SILU, 0.0), "hard_sigmoid": (HARD_SIGMOID, 0.0), "hard_silu": (HARD_SILU, 0.0),
+    "tanh": (TANH, 0.0), "hard_tanh": (HARD_TANH, 0.0), "elu": (ELU, 1.0), "celu": (ELU, 1.0), "selu": (SELU, 0.0),
+    "exponential": (EXPONENTIAL, 0.0), "softplus": (SOFTPLUS, 0.0), "log_sigmoid": (LOG_SIGMOID, 0.0),
+    "softsign": (SOFTSIGN, 0.0), "mish": (MISH, 0.0), "gelu": (GELU, 0.0),
 }
 FUSED = tuple(name for name in _ACTIVATIONS if name)
 OPENMP = bool(CYCONV_OPENMP)
@@ -101,6 +108,20 @@ def set_flush(bint on):
 def flush():
     """Whether denormals count as zero."""
     return _flush
+
+
+def activate(object kernels, str name, cnp.ndarray array, double slope=1.0):
+    """Apply one of the activations that are more than a comparison to a C-contiguous array, and return it.
+
+    `kernels` is the capsule of its dtype's kernel module, `slope` elu's alpha.
+    """
+    cdef const Kernels* table = <const Kernels*>PyCapsule_GetPointer(kernels, b"cyconv.kernels")
+    cdef int function = _ACTIVATIONS[name][0]
+    cdef void* values = cnp.PyArray_DATA(array)
+    cdef Py_ssize_t count = cnp.PyArray_SIZE(array)
+    with nogil:
+        table.activate(function, values, count, slope)
+    return array
 
 
 @cython.final
@@ -197,8 +218,10 @@ cdef class Plan:
 
     cdef _activate(self, Conv* c, activation):
         code, slope = _ACTIVATIONS[activation]
-        c.activation = code
+        c.activation, c.after = (code, 0) if code < SIGMOID else (0, code)
         c.slope = slope
+        if c.after:
+            c.stream = 0                   # results are read again
 
     cdef _fill(self, Conv* c, g, bint depthwise, dict fields):
         pixels = g.output_size[0] * g.output_size[1]
@@ -212,7 +235,7 @@ cdef class Plan:
             dilation_h=g.dilation_rate[0], dilation_w=g.dilation_rate[1], top=g.pads[0][0], left=g.pads[1][0],
             multiplier=g.filters // g.channels if depthwise else 1,
             xn=0, xh=0, xw=0, xc=0, yn=pixels * g.filters, yp=yp, yf=yf,       # x: of each call
-            pixel_parts=1, filter_parts=1, activation=0, slope=0.0, flush=0)
+            pixel_parts=1, filter_parts=1, activation=0, slope=0.0, after=0, flush=0)
 
     cdef _target(self):
         return tiles.Target(self._kernels.lanes, self._kernels.real_bytes,

@@ -8,6 +8,7 @@ import pytest
 
 import cyconv
 from cyconv import activations
+from cyconv.plan import FUSED
 
 X = [-30.0, -3.5, -3.0, -1.0, -0.75, -0.5, -0.1, 0.0, 0.1, 0.5, 1.0, 2.5, 3.0, 6.0, 7.5, 30.0]
 
@@ -69,6 +70,19 @@ def test_formula(name, dtype):
     eps = np.finfo(dtype).eps
     # exp's relative error grows with |x|: 30 eps; the rest is a few roundings of numbers as large as 1 + |x|
     np.testing.assert_allclose(y, [FORMULAS[name](v) for v in X], rtol=64 * eps, atol=8 * eps * 31)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", sorted(set(FORMULAS) & set(FUSED) - {"gelu"}))
+def test_the_last_bits_of_what_kernels_compute(name, dtype):
+    """Large, small and tiny numbers: errors of a few roundings."""
+    small = np.geomspace(1e-30, 80, 500)
+    x = np.concatenate([np.linspace(-20, 20, 2001), np.linspace(-1e-3, 1e-3, 201), small, -small]).astype(dtype)
+    kinds = np.finfo(dtype)
+    near = 4 * kinds.eps if name.startswith("hard") else 16 * kinds.tiny  # 1/2 is added to a number near -1/2
+    want = [FORMULAS[name](float(v)) for v in x]
+    np.testing.assert_allclose(activations.get(name)(x).astype(np.float64), want, rtol=6 * kinds.eps, atol=near)
 
 
 @pytest.mark.parametrize("name", FORMULAS)

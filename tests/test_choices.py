@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import DTYPES, ORDERS, at_offset, cases, check, make, same, shapes
 
-from cyconv import blocks, ops, planes, schedule, tasks
+from cyconv import activations, blocks, ops, planes, schedule, tasks
 
 dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 
@@ -35,8 +35,8 @@ def priced(name, cycles):
     """Return a choice of `schedule` for dense layers of planes at another price, where it fits."""
     choose = getattr(schedule, name)
 
-    def at_price(*arguments):
-        price, fields = choose(*arguments)
+    def at_price(*arguments, **options):
+        price, fields = choose(*arguments, **options)
         return (cycles if price < np.inf else price), fields
 
     return at_price
@@ -94,6 +94,42 @@ def test_vectors_of_pixels_and_of_filters_differ_in_no_bit(case, activation, cac
             results.append(case.run(activation=activation))
     np.testing.assert_array_equal(results[0], results[2], err_msg=str(case))
     np.testing.assert_array_equal(results[1], results[2], err_msg=str(case))
+
+
+@pytest.mark.usefixtures("isa")
+@dtypes
+def test_functions_are_applied_once_to_every_result(dtype, set_num_threads):
+    """Block by block, or, where blocks share vectors, or threads the filters of a pixel, when all results are there."""
+    first = {"data_format": "channels_first"}
+    for op, shape, kernels, options in (
+        ("conv", (1, 2, 3, 20), ((1, 1, 20, 200),), {}),
+        ("conv", (1, 2, 3, 20), ((2, 2, 20, 77),), {}),
+        ("conv", (40, 3, 4, 7), ((3, 3, 7, 24),), {"padding": "same"}),
+        ("conv", (3, 40, 5), ((3, 5, 2),), {"padding": "causal"}),
+        ("conv", (2, 3, 9, 75), ((3, 3, 3, 5),), first),
+        ("conv", (2, 20, 9, 75), ((2, 3, 20, 40),), first),
+        ("conv", (2, 9, 75, 1), ((3, 3, 1, 2),), {}),
+        ("conv", (1, 5, 40, 2), ((2, 3, 2, 1),), {"padding": "same"}),
+        ("conv", (2, 17, 1), ((1, 1, 1),), {"strides": 2}),
+        ("pointwise_conv", (1, 3, 6, 1), ((1, 1),), {}),
+        ("depthwise_conv", (2, 9, 75, 3), ((3, 3, 3, 1),), {}),
+        ("depthwise_conv", (2, 9, 15, 40), ((3, 3, 40, 2),), {"strides": 2}),
+        ("depthwise_conv", (2, 3, 9, 175), ((3, 3, 3, 1),), first),
+        ("depthwise_conv", (1, 9, 175, 1), ((5, 5, 1, 1),), {}),
+        ("separable_conv", (2, 9, 15, 20), ((3, 3, 20, 1), (20, 33)), {}),
+        ("separable_conv", (2, 20, 9, 75), ((3, 3, 20, 1), (20, 33)), first),
+    ):
+        case = make(op, shape, *kernels, dtype=dtype, **options)
+        for cache in (1 << 12, 1 << 20):
+            choices = {"SERIAL_FLOPS": 10, "CACHE_BYTES": cache, "LEAST_BLOCKS": 1, "STREAM_BYTES": 0}
+            for prices in ({}, {"tiled": 0}, {"walked": 0}):
+                with scheduled(**choices, **(by_planes(**prices) if prices else {})):
+                    linear = check(case)
+                    for threads in (1, 2, 5):
+                        set_num_threads(threads)
+                        for name in ("silu", "softplus"):
+                            want = activations.get(name)(linear)
+                            np.testing.assert_array_equal(case.run(activation=name), want, err_msg=str(case))
 
 
 @pytest.mark.usefixtures("isa")

@@ -186,7 +186,7 @@ def test_activation_is_applied_after_the_sum(row, dtype, activation, data_format
     np.testing.assert_array_equal(case.run(activation=activation), FUSED[activation](case.run()))
 
 
-@pytest.mark.parametrize("activation", ["silu", "sigmoid", "tanh", "gelu", "softmax", "elu"])
+@pytest.mark.parametrize("activation", ["silu", "sigmoid", "tanh", "gelu", "softmax", "elu", "celu", "squareplus"])
 @small
 def test_other_activations(row, activation):
     from cyconv import activations

@@ -1,5 +1,9 @@
 """The contract between a plan and the kernels: one struct for a convolution, one table of functions for a variant."""
 
+cdef enum:                                # activations of more than a comparison: activate.pxi
+    SIGMOID = 4, SILU, HARD_SIGMOID, HARD_SILU, TANH, HARD_TANH, ELU, SELU, EXPONENTIAL, SOFTPLUS, LOG_SIGMOID, SOFTSIGN
+    MISH, GELU
+
 cdef struct Conv:
     # Shapes. 1-D is height 1. `channels` counts one pixel's input, `filters` one pixel's output, both over all groups.
     Py_ssize_t batch, height, width, channels
@@ -36,7 +40,8 @@ cdef struct Conv:
     Py_ssize_t load_bytes, tile_bytes     # of it, a loaded block; places of pixels or taps; the rest holds outputs
     # What is done to a sum before it is stored.
     int activation                        # 0 linear, 1 relu, 2 relu6, 3 leaky_relu
-    double slope
+    double slope                          # of leaky_relu; elu's alpha
+    int after                             # what is done to results: one of the functions above, else 0
     int flush                             # denormals count as zero while the kernel runs
 
 ctypedef void (*work_t)(void*, int) noexcept nogil
@@ -48,6 +53,8 @@ ctypedef void (*run_t)(const Conv*, const Conv*, const void*, const void*, const
                        team_t) noexcept nogil
 # (convolution, kernel (taps, channels, filters) contiguous, bias or NULL, packed weights)
 ctypedef void (*pack_t)(const Conv*, const void*, const void*, void*) noexcept nogil
+# (function, results, how many, slope)
+ctypedef void (*activate_t)(int, void*, Py_ssize_t, double) noexcept nogil
 # (elements, how many): whether all are finite
 ctypedef bint (*finite_t)(const void*, Py_ssize_t) noexcept nogil
 
@@ -66,3 +73,4 @@ cdef struct Kernels:
     pack_t pack_conv
     pack_t pack_depthwise
     finite_t finite
+    activate_t activate

@@ -11,7 +11,10 @@ from cython.parallel cimport prange
 from libc.stdint cimport uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
-from cyconv.kernels.contract cimport Conv, Kernels, team_t
+from cyconv.kernels.contract cimport (
+    ELU, EXPONENTIAL, GELU, HARD_SIGMOID, HARD_SILU, HARD_TANH, LOG_SIGMOID, MISH, SELU, SIGMOID, SILU, SOFTPLUS,
+    SOFTSIGN, TANH, Conv, Kernels, team_t, work_t,
+)
 
 cdef extern from "simd.h" nogil:
     ctypedef float REAL
@@ -51,6 +54,10 @@ cdef extern from "simd.h" nogil:
     vec vnonneg(vec) noexcept
     vec vatmost(vec, REAL) noexcept
     vec vleak(vec, REAL) noexcept
+    vec vpower(vec) noexcept
+    const REAL MAGIC, LOG_2_HIGH, LOG_2_LOW, LOG2_E, ROOT_HALF, EXP_LEAST, EXP_MOST, EXPM1_LEAST, TANH_MOST
+    const REAL* INVERSE_FACTORIALS
+    const int EXP_TERMS, LOG_TERMS, REAL_BYTES
     void vprefetch(const REAL*) noexcept
     void vfence() noexcept
     int two_passes() noexcept
@@ -61,12 +68,16 @@ cdef extern from "simd.h" nogil:
     uint64_t vflush() noexcept
     void vkeep(uint64_t) noexcept
 
+from cyconv import erfc
+
 cdef enum:
+    ERFC_SIZE = 32
     PREFETCH = 512       # elements of packed weights ahead of the tile
     FETCH = 2048         # elements of an input ahead of a tile that reads all of it once, in one go
     LINE = 64            # bytes of a cache line
     GROUP = 512 // sizeof(vec)    # channel vectors of a depthwise row that are finished before the next ones
 
+include "activate.pxi"
 include "tasks.pxi"
 include "rows.pxi"
 include "conv.pxi"
@@ -91,6 +102,7 @@ table.separable = run_separable
 table.pack_conv = pack_conv
 table.pack_depthwise = pack_depthwise
 table.finite = finite
+table.activate = activate
 for _vectors in range(1, 5):
     table.pixels[_vectors] = tile_pixels(_vectors)
 

@@ -410,6 +410,45 @@ CYCONV_INLINE void vstore_first(REAL *p, vec v, ptrdiff_t n) {
 }
 #endif
 
+/* What exp and log are computed with. MAGIC is so large that the last bit of what is added to it counts ones. */
+#if REAL_BYTES == 4
+#define MAGIC 12582912.0f
+#define LOG_2_HIGH 0.693359375f /* times a whole number, exact */
+#define LOG_2_LOW -2.12194440054690583e-4f
+#define EXP_TERMS 7
+#define LOG_TERMS 8
+#define EXP_LEAST -104.0f /* below, exp is zero */
+#define EXP_MOST 89.0f    /* above, infinite */
+#define EXPM1_LEAST -87.0f
+#define TANH_MOST 10.0f
+#define MANTISSA_BITS 23
+#define EXPONENT_BIAS 127
+#else
+#define MAGIC 6755399441055744.0
+#define LOG_2_HIGH 0.693147180369123816490
+#define LOG_2_LOW 1.90821492927058770002e-10
+#define EXP_TERMS 13
+#define LOG_TERMS 17
+#define EXP_LEAST -746.0
+#define EXP_MOST 710.0
+#define EXPM1_LEAST -708.0
+#define TANH_MOST 20.0
+#define MANTISSA_BITS 52
+#define EXPONENT_BIAS 1023
+#endif
+#define LOG2_E ((REAL)1.44269504088896340736)
+#define ROOT_HALF ((REAL)0.70710678118654752440)
+static const REAL INVERSE_FACTORIALS[14] = {
+    1, 1, (REAL)1 / 2, (REAL)1 / 6, (REAL)1 / 24, (REAL)1 / 120, (REAL)1 / 720, (REAL)1 / 5040, (REAL)1 / 40320,
+    (REAL)1 / 362880, (REAL)1 / 3628800, (REAL)1 / 39916800, (REAL)1 / 479001600, (REAL)1 / 6227020800};
+/* 2 to the power of a whole number that an exponent holds; of NaN, anything. */
+#if LANES == 1
+#include <math.h>
+CYCONV_INLINE vec vpower(vec n) { return n == n ? (REAL)ldexp(1, (int)n) : n; }
+#else
+CYCONV_INLINE vec vpower(vec n) { return (vec)(((vmask)(n + vset(MAGIC)) + EXPONENT_BIAS) << MANTISSA_BITS); }
+#endif
+
 /* The integer, which is one more from now on; of the threads that ask, each gets another. */
 CYCONV_INLINE ptrdiff_t vtake(ptrdiff_t *p) {
     ptrdiff_t n;

@@ -38,6 +38,10 @@ cdef struct Call:
     Py_ssize_t size                     # bytes from one thread's to the next
     int threads
 
+cdef inline bint whole_pixels(const Call* call) noexcept nogil:
+    """Whether blocks are of whole pixels, and apart: blocks of planes share vectors."""
+    return call.last.yp == call.last.filters and call.last.filter_parts == 1 and not call.c.planar
+
 cdef void run_task(const Call* call, char* scratch, Py_ssize_t task) noexcept nogil:
     cdef const Conv* c = call.c
     cdef const Conv* last = call.last
@@ -51,6 +55,8 @@ cdef void run_task(const Call* call, char* scratch, Py_ssize_t task) noexcept no
         p1 = block_end(c, image, p0, end - n * image)
         call.block(c, last, call.x + n * c.xn, call.weights, call.second_weights, call.y + n * last.yn, scratch, p0, p1,
                    b0, b1)
+        if last.after and whole_pixels(call):
+            activate(last.after, call.y + n * last.yn + p0 * last.filters, (p1 - p0) * last.filters, last.slope)
         p += p1 - p0
 
 cdef inline Py_ssize_t tasks_before(const Call* call, int thread) noexcept nogil:
@@ -67,9 +73,7 @@ cdef void work(void* of, int thread) noexcept nogil:
     cdef const Call* call = <const Call*>of
     cdef Py_ssize_t n, end
     cdef int k, owner
-    cdef uint64_t control = 0
-    if call.c.flush:
-        control = vflush()
+    cdef uint64_t control = vflush() if call.c.flush else 0
     for k in range(call.threads):
         owner = (thread + k) % call.threads
         end = tasks_before(call, owner + 1)
@@ -83,9 +87,29 @@ cdef void work(void* of, int thread) noexcept nogil:
     if call.c.flush:
         vkeep(control)
 
+cdef void activate_part(void* of, int thread) noexcept nogil:
+    """One thread's part of all results."""
+    cdef const Call* call = <const Call*>of
+    cdef Py_ssize_t lines = (call.last.batch * call.last.yn * sizeof(REAL) + LINE - 1) // LINE
+    cdef Py_ssize_t each = LINE // sizeof(REAL), start = thread * lines // call.threads * each
+    cdef Py_ssize_t end = min((thread + 1) * lines // call.threads * each, call.last.batch * call.last.yn)
+    cdef uint64_t control = vflush() if call.c.flush else 0
+    activate(call.last.after, call.y + start, end - start, call.last.slope)
+    if call.c.flush:
+        vkeep(control)
+
+cdef void every_thread(work_t job, Call* call, int threads, team_t team) noexcept nogil:
+    """By the team, or by an OpenMP region where another call has it."""
+    cdef int thread
+    if threads == 1:
+        job(call, 0)
+    elif not team(job, call, threads):
+        for thread in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+            job(call, thread)
+
 cdef void run(block_t block, const Conv* c, const Conv* last, const void* x, const void* weights,
               const void* second_weights, void* y, char* scratch, int threads, team_t team) noexcept nogil:
-    """All of a call, by the team, or by an OpenMP region where another call has it."""
+    """All of a call."""
     cdef Call call
     cdef int thread
     call.block = block
@@ -100,8 +124,6 @@ cdef void run(block_t block, const Conv* c, const Conv* last, const void* x, con
     call.threads = threads
     for thread in range(threads):
         upcoming(&call, thread)[0] = tasks_before(&call, thread)
-    if threads == 1:
-        work(&call, 0)
-    elif not team(work, &call, threads):
-        for thread in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            work(&call, thread)
+    every_thread(work, &call, threads, team)
+    if last.after and not whole_pixels(&call):
+        every_thread(activate_part, &call, threads, team)
