@@ -342,6 +342,7 @@ cdef class Plan:
             c.width = c.out_width = width
         c.batch = self._in_dims[0]
         c.height = c.out_height = height
+        c.block_pixels = min(c.block_pixels, height * c.out_width)
         c.yn = height * c.out_width * c.filters
 
     cdef _count_bytes(self):

@@ -18,10 +18,10 @@ cdef inline Py_ssize_t cut(const Conv* last, Py_ssize_t part) noexcept nogil:
     return u // units * image + u % units * last.unit
 
 cdef inline Py_ssize_t block_end(const Conv* c, Py_ssize_t image, Py_ssize_t p, Py_ssize_t end) noexcept nogil:
-    """Where the block that starts at pixel p of an image ends, `end` at most: with it, or with another one where they
-    are small and read in place."""
-    cdef Py_ssize_t row = p // c.out_width
-    end = end - end % image if p == 0 and end > image and c.load_bytes == 0 else min(end, image)
+    """Where the block that starts at pixel p of an image ends, `end` at most: with it, or with another one where some
+    fit a block and are read in place."""
+    cdef Py_ssize_t row = p // c.out_width, images = min(end, c.block_pixels) // image
+    end = images * image if p == 0 and images > 1 and c.load_bytes == 0 else min(end, image)
     if c.block_shape:
         return min(end, row * c.out_width + c.block_pixels)
     return min(end, (row + 1) * c.out_width, p + c.block_pixels)
