@@ -117,13 +117,14 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
     if lanes < filters < 2 * lanes and multiply_adds(1.5, target) > 2:
         unit = lanes  # three halves take longer
     held = -(-filters // unit) * unit
+    padded = any(map(any, g.pads))
     images = 1
     if pixels == out_h * out_w and not (g.channels_first or fused):  # small images: many fill tiles
         most = MOST_BLOCK_PIXELS // max(pixels, 1), CACHE_BYTES // 2 // max(prod(g.size) * g.channels * itemsize, 1)
         images = max(1, min(*most, g.batch // LEAST_BLOCKS))
     ways = dense_parts(g, rows, columns, images)
     if across:
-        loaded_cycles = LOAD * prod(g.size) * g.channels / lanes / groups * any(map(any, g.pads))
+        loaded_cycles = LOAD * prod(g.size) * g.channels / lanes / groups * padded
         found = [dot_tile(filters, way, target, 0 if n else loaded_cycles) for n, way in enumerate(ways[:2])]
     else:
         low = spread or (target.two_passes and held % lanes == 0 and weights <= SHORT_REDUCTION)
@@ -132,7 +133,7 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
     cycles, vectors = found[leave_out]
     width = vectors * (1 if across else lanes)
     loaded_pixels, split = loaded_block(g, rows, columns)
-    pixels = rows * columns * (images if leave_out or not any(map(any, g.pads)) else 1)
+    pixels = rows * columns * (images if leave_out or not padded else 1)
     # Whole vectors go to scratch, and their filters from there, unless a tile stores a part of its only vector.
     in_part = target.halves and held == lanes
     stores = g.channels_first or leave_out == 2 or (filters < held <= lanes and not (across or in_part))
