@@ -89,6 +89,7 @@ UNUSED = {  # by some kernels
     "together": 1,
     "leave_out": 0,
     "phases": 0,
+    "columnwise": False,
     "lead": 0,
     "split_rows": False,
     "split_columns": False,

@@ -1,6 +1,7 @@
 """How a convolution is cut up: register tile, and blocks that fit the caches. The one place that chooses them.
 
-A choice changes how long a result takes, never a bit of it; `dots` is the exception, and decides by the layer alone.
+A choice changes how long a result takes, never a bit of it; `dots` and `columnwise`, the exceptions, decide by the
+layer alone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import replace
 from math import gcd, prod
 
 from cyconv.blocks import (
+    LINE_BYTES,
     NEAR_BYTES,
     WAY_BYTES,
     WAYS,
@@ -166,6 +168,16 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
     return groups * cycles, fields
 
 
+def columnwise(g: Geometry, target: Target) -> bool:
+    """Return whether the sums of a depthwise layer go along their rows, and so add a window's columns in turn.
+
+    The layer alone decides: what must agree in each bit must agree in this.
+    """
+    known = g.window[0] == g.window[1] and (g.window[1], g.strides[1]) in {(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)}
+    whole_lines = target.lanes * target.itemsize == LINE_BYTES and g.filters >= target.lanes
+    return known and g.dilation_rate == (1, 1) and whole_lines and not g.channels_first
+
+
 def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     """Return the schedule fields of a depthwise layer; `fused`: of the first step of a separable one."""
     out_h, out_w = g.output_size
@@ -205,6 +217,7 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
         vectors=1,
         filter_unit=lanes,
         phases=phases,
+        columnwise=columnwise(g, target),
         lead=(OFF_BYTES // itemsize) % lanes if leads else 0,
         blocks=-(-g.filters // lanes),
         block_pixels=pixels,

@@ -231,20 +231,24 @@ def test_vectors_of_channels_do_not_depend_on_the_image(dtype, set_num_threads):
 @dtypes
 @pytest.mark.parametrize("multiplier", [1, 2])
 def test_depthwise_loads_channels_in_parts(dtype, multiplier, set_num_threads):
-    """In other layouts, where pixels are 4 KiB apart, and where a multiplier repeats them; threads share channels."""
+    """From any array, where pixels are 4 KiB apart, and where a multiplier repeats them; threads share channels.
+
+    Planes add a window's rows in turn, so that their last bits differ.
+    """
     for channels in (17, 130, 300, 1024):
         case = make("depthwise_conv", (1, 5, 6, channels), (3, 3, channels, multiplier), dtype=dtype, padding="same")
         with scheduled(collides=never):
             want = check(case)
         first = replace(case, inputs=np.moveaxis(case.inputs, -1, 1).copy(), options={"padding": "same"})
         first.options["data_format"] = "channels_first"
+        want_first = check(first)
         strided = replace(case, inputs=ORDERS["sliced channels"](case.inputs))
         with scheduled(SERIAL_FLOPS=100):
             for threads in (1, 5):
                 set_num_threads(threads)
                 np.testing.assert_array_equal(case.run(), want, err_msg=str(case))
                 np.testing.assert_array_equal(strided.run(), want, err_msg=str(strided))
-                np.testing.assert_array_equal(np.moveaxis(first.run(), 1, -1), want, err_msg=str(first))
+                np.testing.assert_array_equal(first.run(), want_first, err_msg=str(first))
 
 
 @pytest.mark.usefixtures("isa")
@@ -257,6 +261,28 @@ def test_depthwise_loads_blocks_of_padding_alone(dtype, strides):
         for pixels in (512, 14, 4):
             with scheduled(MOST_BLOCK_PIXELS=pixels):
                 check(case)
+
+
+@pytest.mark.usefixtures("isa")
+@dtypes
+@pytest.mark.parametrize("window, strides", [(3, 1), (3, 2), (5, 1), (5, 2), (7, 1), (3, (1, 2)), (5, (2, 1))], ids=str)
+def test_depthwise_sums_go_along_rows(dtype, window, strides, set_num_threads):
+    """Wherever a block or a thread begins, in images of any size; or in tiles."""
+    paddings = "same", ((0, window), (window + 1, 1)), ((2, 2), (0, 2 * window))
+    for size, padding in itertools.product([(1, 1), (2, 3), (4, 8), (7, 6), (9, 13)], paddings):
+        case = make(
+            "depthwise_conv", (2, *size, 40), (window, window, 40, 1), dtype=dtype, padding=padding, strides=strides
+        )
+        if padding != "same" and size[0] + sum(padding[0]) < window:
+            continue
+        want = check(case)
+        with scheduled(columnwise=never):
+            check(case)
+        for pixels in (512, 5):
+            with scheduled(SERIAL_FLOPS=100, MOST_BLOCK_PIXELS=pixels, STREAM_BYTES=0, NEAR_BYTES=0):
+                for threads in (1, 3, 7):
+                    set_num_threads(threads)
+                    np.testing.assert_array_equal(case.run(), want, err_msg=str(case))
 
 
 @pytest.mark.usefixtures("isa")

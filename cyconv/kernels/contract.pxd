@@ -13,7 +13,7 @@ cdef struct Conv:
     Py_ssize_t multiplier                 # depthwise: outputs for each input channel; dense: 1
     # Strides in elements. Output pixels of one image are equally spaced (yp) in row order.
     Py_ssize_t xn, xh, xw, xc, yn, yp, yf
-    # The schedule (schedule.py): how work is cut up; nothing here but `dots` changes a bit of a result.
+    # The schedule (schedule.py): how work is cut up; only `dots` and `columnwise` change a bit of a result.
     Py_ssize_t planar                     # vectors are of pixels, which lie side by side in planes
     Py_ssize_t walk                       # planar, dense: vectors go down their planes; else tiles
     Py_ssize_t vectors                    # of filters (planar: of pixels; dots: filters) in a register tile
@@ -26,6 +26,7 @@ cdef struct Conv:
     Py_ssize_t together                   # dense: filter blocks whose weights fit a cache, for a tile's pixels in turn
     Py_ssize_t leave_out                  # dense, taps that meet only padding: 0 no, 1 of pixels alike, 2 tap after tap
     Py_ssize_t phases                     # depthwise, rows as one run of elements: patterns of weights; else 0
+    Py_ssize_t columnwise                 # depthwise: sums go along their rows and add a window's columns in turn
     Py_ssize_t lead                       # depthwise: how much earlier vectors begin if inputs are 16 bytes off a line
     Py_ssize_t block_pixels               # output pixels worked on together
     Py_ssize_t block_shape                # 0 a piece of one row, 1 whole rows

@@ -4,14 +4,14 @@
 #   task             a range of output pixels x a range of channel vectors           (threads)
 #   pixel block      input read in place (borders too), or loaded to scratch where channels are not contiguous,
 #                    multiplied, fewer than a vector, or collide in the first-level cache
-#   row, or two      GROUP channel vectors (512 bytes) at a time: long enough runs for the processor to fetch ahead,
+#   row, or more     GROUP channel vectors (512 bytes) at a time: long enough runs for the processor to fetch ahead,
 #                    short enough for the next tile to find its neighbour's columns in the first-level cache
 #   tile             R rows x MR pixels of one channel vector                        (registers)
 #   window rows      KC taps of weights at a time in registers; each input vector is loaded once and used by every
 #                    pixel and tap of the chunk that it meets
 #
 # Two rows share weights and all but the outer rows of inputs: of a 3 x 3 window at stride 1, 33 loads for 72
-# multiply-adds.
+# multiply-adds. Where a vector is a cache line, sums of small square windows go along their rows instead: along.pxi.
 
 cdef inline void depthwise_chunk(int KC, int MR, bint CHECK, const REAL* x, Py_ssize_t xw, const REAL* w,
                                  Py_ssize_t column, size_t inside, vec* acc) noexcept nogil:
@@ -371,15 +371,22 @@ cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, R
         row = p // c.out_width
         column = p - row * c.out_width
         end = min(c.out_width, column + p1 - p)
-        # Two rows where both are whole: they share inputs and weights. One where two meet too much for two sets.
-        rows = 2 if paired and column == 0 and p + 2 * c.out_width <= p1 and not crowded(c, 2048) else 1
+        if c.columnwise:
+            rows = along_rows(c, (p1 - p) // c.out_width if column == 0 else 0)
+        else:
+            # Two rows where both are whole: they share inputs and weights. One where two meet too much for two sets.
+            rows = 2 if paired and column == 0 and p + 2 * c.out_width <= p1 and not crowded(c, 2048) else 1
         ih = row * c.stride_h - c.top
         inside = ih >= 0 and ih + (rows - 1) * c.stride_h + (c.window_h - 1) * c.dilation_h < c.height
         b = b0
         while b < b1:
-            for q in range(apart):
-                depthwise_row(c, &part, kc, whole, rows, inside, x, weights, y + (p - column) * c.yp, ih,
-                              column + q, end, apart, b, min(b + GROUP, b1))
+            if c.columnwise:
+                run_along(rows, not inside, c, x, weights, y + p * c.yp, ih, column * c.stride_w - c.left, end - column,
+                          b, min(b + GROUP, b1))
+            else:
+                for q in range(apart):
+                    depthwise_row(c, &part, kc, whole, rows, inside, x, weights, y + (p - column) * c.yp, ih,
+                                  column + q, end, apart, b, min(b + GROUP, b1))
             b += GROUP
         p += end - column + (rows - 1) * c.out_width
 

@@ -2,7 +2,8 @@
 
 A kernel receives validated arguments and a preallocated output; it neither allocates nor raises.
 Every sum starts with the bias and adds taps in row order, channels inside, whatever tile, block or thread it falls to;
-where vectors are of channels (dots.pxi) each lane does so, and lanes are added last. The bits of a result depend on the
+where vectors are of channels (dots.pxi) each lane does so, and lanes are added last; where depthwise sums go along
+their rows (along.pxi) taps come in the order of columns. The bits of a result depend on the
 instruction set, the dtype and the layer's shape, not on image, batch or threads. Padding is zeros that are multiplied
 like any input; where weights are finite that adds nothing, and dense layers may leave it out.
 """
@@ -26,6 +27,8 @@ cdef extern from "simd.h" nogil:
     const int LANES, REGISTERS, HALVES, SPREADS, DOTS, MOST_TAPS
     vec vload(const REAL*) noexcept
     vec vfetch(const REAL*) noexcept
+    void vpin(vec) noexcept
+    vec vnow(const REAL*) noexcept
     void vstore(REAL*, vec) noexcept
     void vstream(REAL*, vec) noexcept
     vec vset(REAL) noexcept
@@ -83,6 +86,7 @@ include "rows.pxi"
 include "conv.pxi"
 include "dots.pxi"
 include "planar.pxi"
+include "along.pxi"
 include "depthwise.pxi"
 include "depthwise_planar.pxi"
 include "walk.pxi"

@@ -105,6 +105,8 @@ CYCONV_INLINE vec vfetch(const REAL *p) {
     vpin(v);
     return v;
 }
+/* The same, at its place in the program: not earlier, and kept on the stack until it is needed. */
+CYCONV_INLINE vec vnow(const REAL *p) { return *(const volatile vec *)p; }
 CYCONV_INLINE void vstore(REAL *p, vec v) { *(vec *)p = v; }
 /* To memory, past the caches: p is aligned to the vector. Without such stores, plain ones. */
 #if defined(__AVX512F__)
