@@ -66,6 +66,7 @@
 #define vprefetch(p) ((void)(p))
 #define vfence() ((void)0)
 #define vrenew(n) ((void)(n))
+#define vpin(v) ((void)(v))
 #define vrest(v) ((void)(v))
 #endif
 
@@ -74,6 +75,7 @@
 typedef REAL vec;
 CYCONV_INLINE vec vload(const REAL *p) { return *p; }
 CYCONV_INLINE vec vfetch(const REAL *p) { return *p; }
+CYCONV_INLINE vec vnow(const REAL *p) { return *p; }
 CYCONV_INLINE void vstore(REAL *p, vec v) { *p = v; }
 #define vstream(p, v) vstore(p, v)
 typedef int lanes;
@@ -105,7 +107,7 @@ CYCONV_INLINE vec vfetch(const REAL *p) {
     vpin(v);
     return v;
 }
-/* The same, at its place in the program: not earlier, and kept on the stack until it is needed. */
+/* Loads at its place in the program: else it may be loaded early, and kept on the stack until it is needed. */
 CYCONV_INLINE vec vnow(const REAL *p) { return *(const volatile vec *)p; }
 CYCONV_INLINE void vstore(REAL *p, vec v) { *(vec *)p = v; }
 /* To memory, past the caches: p is aligned to the vector. Without such stores, plain ones. */
