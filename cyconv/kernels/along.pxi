@@ -53,6 +53,7 @@ cdef inline void along_column(int K, int S, int R, bint ROWS, bint COLUMN, int t
 
 cdef inline void along_store(int R, vec* acc, REAL* y, Py_ssize_t yh, int activation, REAL slope,
                              bint stream) noexcept nogil:
+    """With plane_store in its place, 3 x 3 layers take 3 % longer."""
     cdef int r
     for r in range(R):
         if activation == 1:
