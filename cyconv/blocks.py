@@ -93,6 +93,7 @@ UNUSED = {  # by some kernels
     "lead": 0,
     "split_rows": False,
     "split_columns": False,
+    "collides": False,
     "loaded_channels": 1,
     "fetch_ahead": False,
 }

@@ -1,10 +1,13 @@
 # Memory in whole cache lines: scratch, kept between calls, and the arrays of results.
 #
-# A vector store that straddles two cache lines costs as much as two, and NumPy aligns arrays to 16 bytes. Results are
-# therefore allocated by a handler of our own (NEP 49); they are ordinary arrays that own their memory.
+# A vector store that straddles two cache lines costs as much as two, and NumPy aligns arrays to 16 bytes. A load waits
+# for the store before it if both are at the same place of a page: a result whose pixels lie there beside the input's
+# costs up to twice the time. Results are therefore allocated by a handler of our own (NEP 49), on a line, elsewhere in
+# their pages than the input; they are ordinary arrays that own their memory.
 
 cdef extern from *:
     """
+    #include <stdint.h>
     #include <stdlib.h>
     #include <string.h>
     #ifdef _WIN32
@@ -15,6 +18,9 @@ cdef extern from *:
 
     #define CYCONV_LINE 64
     #define CYCONV_HUGE ((size_t)2 << 20)
+    #define CYCONV_PAGE 4096
+    /* Of a page, from an input to its result: 11 lines, no multiple of 2, 4, 8, ... lines, as pixels often are. */
+    #define CYCONV_APART (11 * CYCONV_LINE)
 
     static void *cyconv_malloc(void *ctx, size_t size) {
         void *p = NULL;
@@ -33,21 +39,6 @@ cdef extern from *:
         return p;
     }
 
-    static void *cyconv_calloc(void *ctx, size_t n, size_t size) {
-        void *p = size && n > (size_t)-1 / size ? NULL : cyconv_malloc(ctx, n * size);
-        if (p) memset(p, 0, n * size);
-        return p;
-    }
-
-    static void *cyconv_realloc(void *ctx, void *p, size_t size) {
-        (void)ctx;
-    #ifdef _WIN32
-        return _aligned_realloc(p, size, CYCONV_LINE);
-    #else
-        return realloc(p, size);
-    #endif
-    }
-
     static void cyconv_free(void *ctx, void *p, size_t size) {
         (void)ctx, (void)size;
     #ifdef _WIN32
@@ -57,18 +48,56 @@ cdef extern from *:
     #endif
     }
 
+    /* Arrays: in front of each, its size and what was allocated. */
+    typedef struct { void *start; size_t size; } cyconv_front;
+
+    static uintptr_t cyconv_input = 0;   /* of the result that is allocated next; the GIL guards it */
+
+    static void *cyconv_array(void *ctx, size_t size) {
+        size_t more = CYCONV_LINE + CYCONV_PAGE;
+        char *start = size > (size_t)-1 - more ? NULL : cyconv_malloc(ctx, size + more), *p;
+        if (!start) return NULL;
+        p = start + CYCONV_LINE;
+        p += (cyconv_input + CYCONV_APART - (uintptr_t)p) % CYCONV_PAGE / CYCONV_LINE * CYCONV_LINE;
+        ((cyconv_front *)p)[-1].start = start;
+        ((cyconv_front *)p)[-1].size = size;
+        return p;
+    }
+
+    static void *cyconv_zeros(void *ctx, size_t n, size_t size) {
+        void *p = size && n > (size_t)-1 / size ? NULL : cyconv_array(ctx, n * size);
+        if (p) memset(p, 0, n * size);
+        return p;
+    }
+
+    static void cyconv_array_free(void *ctx, void *p, size_t size) {
+        if (p) cyconv_free(ctx, ((cyconv_front *)p)[-1].start, size);
+    }
+
+    static void *cyconv_resized(void *ctx, void *p, size_t size) {
+        void *q = cyconv_array(ctx, size);
+        if (q && p) {
+            size_t before = ((cyconv_front *)p)[-1].size;
+            memcpy(q, p, before < size ? before : size);
+            cyconv_array_free(ctx, p, before);
+        }
+        return q;
+    }
+
     static PyDataMem_Handler cyconv_handler = {
-        "cyconv", 1, {NULL, cyconv_malloc, cyconv_calloc, cyconv_realloc, cyconv_free}};
+        "cyconv", 1, {NULL, cyconv_array, cyconv_zeros, cyconv_resized, cyconv_array_free}};
     """
     ctypedef struct PyDataMem_Handler:
         pass
     object PyDataMem_SetHandler(object)
     PyDataMem_Handler cyconv_handler
+    uintptr_t cyconv_input
     void* cyconv_malloc(void*, size_t) nogil
     void cyconv_free(void*, void*, size_t) nogil
 
 cdef enum:
     LINE = 64                  # bytes of a cache line
+    PAGE = 4096                # bytes after which loads and stores meet in the processor's eyes
     POOLED = 8                 # scratch buffers kept between calls
     ALIGNED_BYTES = 8 * 1024   # of a result; for less, changing the handler costs more than straddling stores
 
@@ -80,10 +109,12 @@ cdef size_t _pool_bytes[POOLED]
 cdef int _pooled = 0
 
 
-cdef cnp.ndarray _empty(int ndim, cnp.npy_intp* dims, int typenum, size_t size):
-    """A new array of `size` bytes, on a cache line where that pays."""
+cdef cnp.ndarray _empty(int ndim, cnp.npy_intp* dims, int typenum, size_t size, const void* beside):
+    """A new array of `size` bytes, on a cache line where that pays, for the result of the input at `beside`."""
+    global cyconv_input
     if size < ALIGNED_BYTES:
         return cnp.PyArray_EMPTY(ndim, dims, typenum, 0)
+    cyconv_input = <uintptr_t>beside
     before = PyDataMem_SetHandler(_handler)
     try:
         return cnp.PyArray_EMPTY(ndim, dims, typenum, 0)

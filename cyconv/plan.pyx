@@ -198,7 +198,8 @@ cdef class Plan:
             self._conv.yf, self._conv.yp = self._second.xc, self._second.xw
         # Depthwise tiles meet padding where the input lies; dense ones leave it out, or load the blocks that touch it.
         pads = any(before or after for before, after in geometry.pads)
-        self._pads_load = self._conv.load or (pads and not depthwise and not self._conv.leave_out)
+        self._pads_load = self._conv.load or self._conv.collides or (
+            pads and not depthwise and not self._conv.leave_out)
         self._run = self._kernels.depthwise if depthwise else self._kernels.conv
         if self._separable:
             self._run = self._kernels.separable
@@ -406,7 +407,7 @@ cdef class Plan:
             if cnp.PyArray_DIM(x, i) != self._in_dims[i]:
                 return None
         if out is None:
-            y = _empty(self._ndim, self._out_dims, self._typenum, self._out_bytes)
+            y = _empty(self._ndim, self._out_dims, self._typenum, self._out_bytes, cnp.PyArray_DATA(x))
         else:
             self._check_out(x, out)
             y = <cnp.ndarray>out
@@ -434,6 +435,8 @@ cdef class Plan:
             c.load_bytes = 0
         source = cnp.PyArray_DATA(x)
         target = cnp.PyArray_DATA(y)
+        if c.collides and (<uintptr_t>target - <uintptr_t>source + LINE) % (PAGE // 2) < 2 * LINE:
+            c.load = 1
         if <uintptr_t>target % LINE:
             c.stream = second.stream = 0
         workers = self._workers

@@ -41,14 +41,14 @@ from cyconv.tiles import (
 
 MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the first-level cache
 LEAST_BLOCKS = 8  # of small images, for threads to share
-LEAST_ROWS = 8  # of a depthwise layer's output, to be cut between rows alone
+LEAST_ROWS = (8, 4)  # of a depthwise layer's output, to be cut between rows alone: of tiles, of sums along rows
 LOAD = 3.0  # cycles of a vector of channels that is copied with the padding around it
 TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 FEW_LINES = 15  # under one of 1 x 2 pixels and a 3 x 3 window at stride 2, or of 8 pixels and 8 taps of one row
 SHORT_REDUCTION = 96  # whose tiles end so often that one vector is best, if its loads are hidden by multiply-adds
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
 OFF_BYTES = 16  # behind the start of a line: where NumPy's large arrays begin
-LEADING_VECTORS = (9, 16)  # of channels at least, at a stride and else, to load one more but each from one line
+LEADING_VECTORS = (8, 16)  # of channels at least, at a stride and else, to load one more but each from one line
 LOADED_BYTES = 512  # of a pixel, that a depthwise layer loads together
 
 
@@ -71,6 +71,11 @@ def collides(g: Geometry, itemsize: int) -> bool:
     """
     few = g.window[0] == 1 or (g.window == (3, 3) and g.strides == (2, 2))
     return WAY_BYTES // gcd(g.filters * itemsize, WAY_BYTES) * WAYS < (FEW_LINES if few else TILE_LINES)
+
+
+def one_set(g: Geometry, itemsize: int) -> bool:
+    """Return whether all pixels under a 3 x 3 window share one set of a cache, or two where they straddle lines."""
+    return g.window == (3, 3) and g.filters * itemsize % WAY_BYTES == 0
 
 
 def filter_unit(filters: int, target: Target) -> int:
@@ -202,10 +207,14 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     pixels = rows * columns
     loaded_pixels, split = load(rows, columns)
     contiguous = not g.channels_first or g.channels == 1
-    in_place = grouped and contiguous and not collides(g, itemsize)
+    few_sets = collides(g, itemsize)
+    along = columnwise(g, target)
+    # Sums along rows load nothing twice: few sets are enough for them, but where results are stored at the same place.
+    in_place = grouped and contiguous and not (few_sets and (fused or not along or one_set(g, itemsize)))
     # Loads that meet two lines take twice as long: worth one more vector of many where there are many loads.
-    many = LEADING_VECTORS[0] if max(g.strides) > 1 else LEADING_VECTORS[1] if max(g.window) > 3 else math.inf
-    leads = in_place and g.filters % lanes == 0 and g.filters >= many * lanes
+    strided = max(g.strides) > 1
+    many_loads = strided or (max(g.window) > 3 and not along)
+    leads = in_place and many_loads and g.filters % lanes == 0 and g.filters >= LEADING_VECTORS[not strided] * lanes
     # Vectors behind the row that is one run, or behind each row of channels that are loaded together.
     behind = phases or grouped * loaded(rows, g.window[0], g.strides[0], g.dilation_rate[0])[0]
     return schedule_fields(
@@ -217,15 +226,16 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
         vectors=1,
         filter_unit=lanes,
         phases=phases,
-        columnwise=columnwise(g, target),
+        columnwise=along,
         lead=(OFF_BYTES // itemsize) % lanes if leads else 0,
         blocks=-(-g.filters // lanes),
         block_pixels=pixels,
         block_shape=not pieces,
         load=not in_place,
+        collides=in_place and few_sets,
         fetch_ahead=itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES,
         stream=g.filters % lanes == 0 and not g.channels_first and not fused and streams(g, target),
-        unit=out_w if out_h >= LEAST_ROWS else 1,
+        unit=out_w if out_h >= LEAST_ROWS[along] else 1,
         loaded_channels=channels,
         **split,
     )

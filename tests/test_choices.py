@@ -253,6 +253,24 @@ def test_depthwise_loads_channels_in_parts(dtype, multiplier, set_num_threads):
 
 @pytest.mark.usefixtures("isa")
 @dtypes
+@pytest.mark.parametrize("window, channels", [(3, 256), (3, 512), (5, 512), (5, 1024)])
+def test_depthwise_results_may_lie_anywhere(dtype, window, channels, set_num_threads):
+    """At the same place of a page as the input, or not: it is loaded first, or read in place."""
+    case = make("depthwise_conv", (2, 5, 6, channels), (window, window, channels, 1), dtype=dtype, padding="same")
+    want = check(case)
+    memory = np.empty(want.nbytes + 2 * 4096, np.uint8)
+    start = (case.inputs.ctypes.data - memory.ctypes.data) % 4096
+    with scheduled(SERIAL_FLOPS=100):
+        for threads in (1, 3):
+            set_num_threads(threads)
+            for place in (0, 16, 64, 704, 2048 - 16, 2048, 4096):
+                out = memory[start + place :][: want.nbytes].view(want.dtype).reshape(want.shape)
+                out[...] = np.nan
+                np.testing.assert_array_equal(case.run(out=out), want, err_msg=f"{case} at {place}")
+
+
+@pytest.mark.usefixtures("isa")
+@dtypes
 @pytest.mark.parametrize("strides", [1, 2])
 def test_depthwise_loads_blocks_of_padding_alone(dtype, strides):
     """Of channels that are loaded, for rows and columns of output that meet no input."""
@@ -269,7 +287,7 @@ def test_depthwise_loads_blocks_of_padding_alone(dtype, strides):
 def test_depthwise_sums_go_along_rows(dtype, window, strides, set_num_threads):
     """Wherever a block or a thread begins, in images of any size; or in tiles."""
     paddings = "same", ((0, window), (window + 1, 1)), ((2, 2), (0, 2 * window))
-    for size, padding in itertools.product([(1, 1), (2, 3), (4, 8), (7, 6), (9, 13)], paddings):
+    for size, padding in itertools.product([(1, 1), (2, 3), (4, 8), (7, 6), (9, 13), (3, 37)], paddings):
         case = make(
             "depthwise_conv", (2, *size, 40), (window, window, 40, 1), dtype=dtype, padding=padding, strides=strides
         )

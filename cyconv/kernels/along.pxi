@@ -21,6 +21,16 @@ cdef inline int along_rows(const Conv* c, Py_ssize_t whole) noexcept nogil:
     parts = (whole + most - 1) // most
     return <int>((whole + parts - 1) // parts)
 
+cdef inline Py_ssize_t along_columns(const Conv* c, const REAL* x, Py_ssize_t count) noexcept nogil:
+    """How many of a row's pixels are worked on before the next channels: all, but where 3 x 3 windows at stride 2 meet
+    lines that neighbouring vectors of channels share, few enough for the next vector to find them in the nearest
+    cache."""
+    cdef size_t off = (<uintptr_t>x | <size_t>(c.xw * <Py_ssize_t>sizeof(REAL))) % LINE
+    if c.window_w * c.stride_w != 6 or off == 0 or c.lead or count <= 2 * MOST_SHARED:
+        return count
+    cdef Py_ssize_t pieces = (count + MOST_SHARED - 1) // MOST_SHARED
+    return (count + pieces - 1) // pieces
+
 cdef inline void along_column(int K, int S, int R, bint ROWS, bint COLUMN, int t, int live, const REAL* x,
                               Py_ssize_t row_step, const REAL* w, const vec* held, Py_ssize_t row, size_t height,
                               Py_ssize_t column, size_t width, vec* acc) noexcept nogil:

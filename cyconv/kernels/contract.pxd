@@ -32,6 +32,7 @@ cdef struct Conv:
     Py_ssize_t block_shape                # 0 a piece of one row, 1 whole rows
     Py_ssize_t split_rows, split_columns  # loaded rows (columns) are kept tap by tap: wide strides and dilations
     Py_ssize_t load                       # always load input to scratch; else only where padding is touched
+    Py_ssize_t collides                   # load, too, where results lie at the same place of a page as the input
     Py_ssize_t loaded_channels            # channels of a loaded pixel
     Py_ssize_t fetch_ahead                # depthwise: the next rows from memory
     Py_ssize_t stream                     # outputs go to memory past the caches: whole vectors, aligned to themselves

@@ -356,7 +356,7 @@ cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, R
                             Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
     """Output pixels [p0, p1) of one image, channel vectors [b0, b1)."""
     cdef Conv part
-    cdef Py_ssize_t p = p0, row, column, end, ih, b, apart, q
+    cdef Py_ssize_t p = p0, row, column, end, ih, b, apart, q, n = 0
     cdef int kc, rows
     cdef bint inside, whole, paired
     apart = c.dilation_w if c.stride_w == 1 and c.dilation_w * 4 <= min(c.out_width, p1 - p0) else 1
@@ -373,6 +373,7 @@ cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, R
         end = min(c.out_width, column + p1 - p)
         if c.columnwise:
             rows = along_rows(c, (p1 - p) // c.out_width if column == 0 else 0)
+            n = along_columns(c, x, end - column)
         else:
             # Two rows where both are whole: they share inputs and weights. One where two meet too much for two sets.
             rows = 2 if paired and column == 0 and p + 2 * c.out_width <= p1 and not crowded(c, 2048) else 1
@@ -381,8 +382,11 @@ cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, R
         b = b0
         while b < b1:
             if c.columnwise:
-                run_along(rows, not inside, c, x, weights, y + p * c.yp, ih, column * c.stride_w - c.left, end - column,
-                          b, min(b + GROUP, b1))
+                q = column
+                while q < end:
+                    run_along(rows, not inside, c, x, weights, y + (p + q - column) * c.yp, ih, q * c.stride_w - c.left,
+                              min(n, end - q), b, min(b + GROUP, b1))
+                    q += n
             else:
                 for q in range(apart):
                     depthwise_row(c, &part, kc, whole, rows, inside, x, weights, y + (p - column) * c.yp, ih,
