@@ -90,7 +90,7 @@ UNUSED = {  # by some kernels
     "leave_out": 0,
     "phases": 0,
     "columnwise": False,
-    "lead": 0,
+    "leads": False,
     "split_rows": False,
     "split_columns": False,
     "collides": False,

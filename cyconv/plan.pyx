@@ -353,7 +353,7 @@ cdef class Plan:
         if self._run == self._kernels.conv:
             self._first_bytes = _round(self._dense_size(&self._conv) * item)
         else:
-            blocks = self._conv.phases or (self._conv.blocks * 2 + 1 if self._conv.lead else self._conv.blocks)
+            blocks = self._conv.phases or self._conv.blocks
             self._first_bytes = _round(blocks * (taps + 1) * (1 if self._conv.planar else self._kernels.lanes) * item)
         if self._separable:
             second = self._dense_size(&self._second) * item

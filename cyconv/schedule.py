@@ -47,7 +47,6 @@ TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 FEW_LINES = 15  # under one of 1 x 2 pixels and a 3 x 3 window at stride 2, or of 8 pixels and 8 taps of one row
 SHORT_REDUCTION = 96  # whose tiles end so often that one vector is best, if its loads are hidden by multiply-adds
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
-OFF_BYTES = 16  # behind the start of a line: where NumPy's large arrays begin
 LEADING_VECTORS = (8, 16)  # of channels at least, at a stride and else, to load one more but each from one line
 LOADED_BYTES = 512  # of a pixel, that a depthwise layer loads together
 
@@ -220,14 +219,14 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     return schedule_fields(
         {
             "load_bytes": (loaded_pixels * channels + behind * lanes) * itemsize,
-            "tile_bytes": 0,
+            "tile_bytes": (g.filters + lanes) * (prod(g.window) + 1) * itemsize * leads,
             "out_bytes": (pixels * stored + phases * lanes) * itemsize if stores else 0,
         },
         vectors=1,
         filter_unit=lanes,
         phases=phases,
         columnwise=along,
-        lead=(OFF_BYTES // itemsize) % lanes if leads else 0,
+        leads=leads,
         blocks=-(-g.filters // lanes),
         block_pixels=pixels,
         block_shape=not pieces,

@@ -26,7 +26,7 @@ cdef inline Py_ssize_t along_columns(const Conv* c, const REAL* x, Py_ssize_t co
     lines that neighbouring vectors of channels share, few enough for the next vector to find them in the nearest
     cache."""
     cdef size_t off = (<uintptr_t>x | <size_t>(c.xw * <Py_ssize_t>sizeof(REAL))) % LINE
-    if c.window_w * c.stride_w != 6 or off == 0 or c.lead or count <= 2 * MOST_SHARED:
+    if c.window_w * c.stride_w != 6 or off == 0 or c.leads or count <= 2 * MOST_SHARED:
         return count
     cdef Py_ssize_t pieces = (count + MOST_SHARED - 1) // MOST_SHARED
     return (count + pieces - 1) // pieces
@@ -105,7 +105,7 @@ cdef inline void along(int K, int S, int R, bint CHECK, const Conv* c, const REA
     it in time itself, and doing it twice costs a third."""
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
     cdef Py_ssize_t xw = c.xw, yp = c.yp, yh = c.out_width * c.yp, row_step = c.xh
-    cdef Py_ssize_t next = b0 * LANES - c.lead, full = c.filters - LANES, b, at, n, column
+    cdef Py_ssize_t next = b0 * LANES - c.leads, full = c.filters - LANES, b, at, n, column
     cdef size_t height = c.height, width = c.width
     cdef int L = (K + S - 1) // S, activation = c.activation, k, t, r
     cdef bint fetch_ahead = c.fetch_ahead, stream = c.stream

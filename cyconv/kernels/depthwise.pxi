@@ -140,7 +140,7 @@ cdef inline void depthwise_tiles(int R, int MR, int KC, bint WHOLE, int S, bint 
     cdef Py_ssize_t window_h = v.window_h, window_w = v.window_w, stride = v.stride_w, dilation = v.dilation_w
     cdef Py_ssize_t dilation_h = v.dilation_h, row_step = v.dilation_h * v.xh, height = v.height
     cdef Py_ssize_t yh = v.out_width * v.yp
-    cdef Py_ssize_t next = b0 * LANES - v.lead, full = v.filters - LANES
+    cdef Py_ssize_t next = b0 * LANES - v.leads, full = v.filters - LANES
     cdef size_t width = v.width
     cdef int activation = v.activation, r, i
     cdef bint fetch_ahead = v.fetch_ahead, stream = v.stream
@@ -223,8 +223,7 @@ cdef inline int chunk(const Conv* v, bint* whole) noexcept nogil:
 
 cdef void pack_depthwise(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
     """packed[block or phase][1 + taps][lanes] <- bias, then kernel (taps, filters); zeros beyond the filters. Phases
-    go on with the first filter behind the last. If there is a lead, the blocks that begin so much earlier follow, and
-    one more."""
+    go on with the first filter behind the last."""
     if c.planar:
         pack_planar(c, c.window_h * c.window_w, kernel, bias, packed)
         return
@@ -232,9 +231,8 @@ cdef void pack_depthwise(const Conv* c, const void* kernel, const void* bias, vo
     cdef const REAL* b = <const REAL*>bias
     cdef REAL* dst = <REAL*>packed
     cdef Py_ssize_t taps = c.window_h * c.window_w, block, t, k, first, f
-    for block in range(c.phases if c.phases else c.blocks * 2 + 1 if c.lead else c.blocks):
-        first = block * LANES if block < c.blocks or c.phases else (block - c.blocks) * LANES - c.lead
-        first = first if c.phases else max(0, min(first, c.filters - LANES))
+    for block in range(c.phases if c.phases else c.blocks):
+        first = block * LANES if c.phases else max(0, min(block * LANES, c.filters - LANES))
         for t in range(-1, taps):
             for k in range(LANES):
                 f = (first + k) % c.filters if c.phases else first + k
@@ -243,6 +241,33 @@ cdef void pack_depthwise(const Conv* c, const void* kernel, const void* bias, vo
                 else:
                     dst[k] = b[f] if t < 0 else src[t * c.filters + f]
             dst += LANES
+
+cdef inline Py_ssize_t leading(const Conv* c, const REAL* x) noexcept nogil:
+    """How many channels earlier vectors begin, so that none meets two cache lines: where an array begins, as NumPy's
+    do, between two vectors, and pixels are whole ones."""
+    cdef Py_ssize_t lead = <Py_ssize_t>(<uintptr_t>x % sizeof(vec))
+    if not c.leads or c.yf != 1 or c.load or c.stream or lead % <Py_ssize_t>sizeof(REAL) or (
+            (c.xw | c.xh) % LANES):
+        return 0
+    return lead // <Py_ssize_t>sizeof(REAL)
+
+cdef const REAL* shift(const Conv* c, const REAL* weights, Py_ssize_t lead, Py_ssize_t b0, Py_ssize_t b1,
+                       REAL* dst) noexcept nogil:
+    """Pack weights anew, of channel vectors [b0, b1) that begin `lead` channels earlier, but for the first and the
+    last. Whole vectors of filters alone have such ones."""
+    cdef Py_ssize_t size = c.window_h * c.window_w + 1, b, t, at, k
+    cdef const REAL* src
+    for b in range(b0, b1):
+        at = max(0, min(b * LANES - lead, c.filters - LANES))
+        k = at % LANES
+        src = weights + at // LANES * size * LANES
+        for t in range(size):
+            vstore(dst, vload(src + k))
+            if k:              # goes on behind this vector, where the next store is
+                vstore(dst + LANES - k, vload(src + size * LANES))
+            src += LANES
+            dst += LANES
+    return dst - b1 * size * LANES
 
 cdef void depthwise_run(const Conv* c, const REAL* x, const REAL* weights, REAL* y, char* scratch, Py_ssize_t p0,
                         Py_ssize_t p1) noexcept nogil:
@@ -321,20 +346,19 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
     cdef const REAL* src = x
     cdef REAL* out = y
     cdef Py_ssize_t b = b0, end = b1, c0, group = c.loaded_channels // LANES
-    cdef bint direct = c.yf == 1, leads
+    cdef Py_ssize_t lead = leading(c, x)
+    cdef bint direct = c.yf == 1
     if c.phases:
         depthwise_run(c, x, weights, y, scratch, p0, p1)
         return
     if not direct:             # whole vectors to scratch, then where they belong
         out = <REAL*>(scratch + c.load_bytes) - p0 * c.filters
-    leads = c.lead and direct and not (c.load or c.stream or <uintptr_t>x % LINE != c.lead * sizeof(REAL) or
-                                       (c.xw | c.xh) * <Py_ssize_t>sizeof(REAL) % LINE)
-    if leads:
-        weights += c.blocks * (c.window_h * c.window_w + 1) * LANES
+    if lead:
         end = b1 = b1 + (b1 == c.blocks)
+        weights = shift(c, weights, lead, b0, b1, <REAL*>(scratch + c.load_bytes))
     while b < b1:
         v = c[0]
-        v.lead = c.lead if leads else 0
+        v.leads = lead
         if c.load and c.multiplier == 1:       # a few channels at a time, which a tile still finds in a near cache
             end = min(b + group, b1)
             c0 = min(b * LANES, c.filters - LANES)
