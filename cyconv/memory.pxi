@@ -3,7 +3,8 @@
 # A vector store that straddles two cache lines costs as much as two, and NumPy aligns arrays to 16 bytes. A load waits
 # for the store before it if both are at the same place of a page: a result whose pixels lie there beside the input's
 # costs up to twice the time. Results are therefore allocated by a handler of our own (NEP 49), on a line, elsewhere in
-# their pages than the input; they are ordinary arrays that own their memory.
+# their pages than the input; or where they are in its lines, if vectors begin earlier wherever the input begins between
+# two. They are ordinary arrays that own their memory.
 
 cdef extern from *:
     """
@@ -48,17 +49,17 @@ cdef extern from *:
     #endif
     }
 
-    /* Arrays: in front of each, its size and what was allocated. */
+    /* Arrays: in front of each, its size and what was allocated; multiples of this are where they may be. */
     typedef struct { void *start; size_t size; } cyconv_front;
 
-    static uintptr_t cyconv_input = 0;   /* of the result that is allocated next; the GIL guards it */
+    static uintptr_t cyconv_beside = 0;   /* which the next array lies APART from; the GIL guards it */
 
     static void *cyconv_array(void *ctx, size_t size) {
         size_t more = CYCONV_LINE + CYCONV_PAGE;
         char *start = size > (size_t)-1 - more ? NULL : cyconv_malloc(ctx, size + more), *p;
         if (!start) return NULL;
         p = start + CYCONV_LINE;
-        p += (cyconv_input + CYCONV_APART - (uintptr_t)p) % CYCONV_PAGE / CYCONV_LINE * CYCONV_LINE;
+        p += (cyconv_beside + CYCONV_APART - (uintptr_t)p) % CYCONV_PAGE;
         ((cyconv_front *)p)[-1].start = start;
         ((cyconv_front *)p)[-1].size = size;
         return p;
@@ -91,12 +92,13 @@ cdef extern from *:
         pass
     object PyDataMem_SetHandler(object)
     PyDataMem_Handler cyconv_handler
-    uintptr_t cyconv_input
+    uintptr_t cyconv_beside
     void* cyconv_malloc(void*, size_t) nogil
     void cyconv_free(void*, void*, size_t) nogil
 
 cdef enum:
     LINE = 64                  # bytes of a cache line
+    SLOT = 16                  # bytes that arrays are aligned to, NumPy's and ours
     PAGE = 4096                # bytes after which loads and stores meet in the processor's eyes
     POOLED = 8                 # scratch buffers kept between calls
     ALIGNED_BYTES = 8 * 1024   # of a result; for less, changing the handler costs more than straddling stores
@@ -109,12 +111,13 @@ cdef size_t _pool_bytes[POOLED]
 cdef int _pooled = 0
 
 
-cdef cnp.ndarray _empty(int ndim, cnp.npy_intp* dims, int typenum, size_t size, const void* beside):
-    """A new array of `size` bytes, on a cache line where that pays, for the result of the input at `beside`."""
-    global cyconv_input
+cdef cnp.ndarray _empty(int ndim, cnp.npy_intp* dims, int typenum, size_t size, const void* beside, bint on_line):
+    """A new array of `size` bytes for the result of the input at `beside`: where that pays, apart from it, and on a
+    cache line or where the input is in its own."""
+    global cyconv_beside
     if size < ALIGNED_BYTES:
         return cnp.PyArray_EMPTY(ndim, dims, typenum, 0)
-    cyconv_input = <uintptr_t>beside
+    cyconv_beside = <uintptr_t>beside & ~<uintptr_t>((LINE if on_line else SLOT) - 1)
     before = PyDataMem_SetHandler(_handler)
     try:
         return cnp.PyArray_EMPTY(ndim, dims, typenum, 0)

@@ -407,7 +407,8 @@ cdef class Plan:
             if cnp.PyArray_DIM(x, i) != self._in_dims[i]:
                 return None
         if out is None:
-            y = _empty(self._ndim, self._out_dims, self._typenum, self._out_bytes, cnp.PyArray_DATA(x))
+            y = _empty(self._ndim, self._out_dims, self._typenum, self._out_bytes, cnp.PyArray_DATA(x),
+                       not self._conv.leads)
         else:
             self._check_out(x, out)
             y = <cnp.ndarray>out

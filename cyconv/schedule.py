@@ -45,6 +45,7 @@ LEAST_ROWS = (8, 4)  # of a depthwise layer's output, to be cut between rows alo
 LOAD = 3.0  # cycles of a vector of channels that is copied with the padding around it
 TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 FEW_LINES = 15  # under one of 1 x 2 pixels and a 3 x 3 window at stride 2, or of 8 pixels and 8 taps of one row
+PLACES = 8  # of pixels, that a dense block may write too many
 SHORT_REDUCTION = 96  # whose tiles end so often that one vector is best, if its loads are hidden by multiply-adds
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
 LEADING_VECTORS = (8, 16)  # of channels at least, at a stride and else, to load one more but each from one line
@@ -70,11 +71,6 @@ def collides(g: Geometry, itemsize: int) -> bool:
     """
     few = g.window[0] == 1 or (g.window == (3, 3) and g.strides == (2, 2))
     return WAY_BYTES // gcd(g.filters * itemsize, WAY_BYTES) * WAYS < (FEW_LINES if few else TILE_LINES)
-
-
-def one_set(g: Geometry, itemsize: int) -> bool:
-    """Return whether all pixels under a 3 x 3 window share one set of a cache, or two where they straddle lines."""
-    return g.window == (3, 3) and g.filters * itemsize % WAY_BYTES == 0
 
 
 def filter_unit(filters: int, target: Target) -> int:
@@ -208,11 +204,15 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     contiguous = not g.channels_first or g.channels == 1
     few_sets = collides(g, itemsize)
     along = columnwise(g, target)
-    # Sums along rows load nothing twice: few sets are enough for them, but where results are stored at the same place.
-    in_place = grouped and contiguous and not (few_sets and (fused or not along or one_set(g, itemsize)))
-    # Loads that meet two lines take twice as long: worth one more vector of many where there are many loads.
+    # Sums along rows load nothing twice: few sets are enough for them, but where results are stored at the same place;
+    # not one set at a stride, whose loads wait for each other.
     strided = max(g.strides) > 1
-    many_loads = strided or (max(g.window) > 3 and not along)
+    one_set = g.filters * itemsize % WAY_BYTES == 0
+    in_place = grouped and contiguous and not (few_sets and (fused or not along or (strided and one_set)))
+    # Loads that meet two lines take twice as long: worth one more vector of many where there are many loads, or where
+    # they wait for each other.
+    waits = few_sets and (one_set or g.window == (3, 3))
+    many_loads = strided or (waits if along else max(g.window) > 3)
     leads = in_place and many_loads and g.filters % lanes == 0 and g.filters >= LEADING_VECTORS[not strided] * lanes
     # Vectors behind the row that is one run, or behind each row of channels that are loaded together.
     behind = phases or grouped * loaded(rows, g.window[0], g.strides[0], g.dilation_rate[0])[0]
@@ -303,4 +303,4 @@ def separable(first: Geometry, second: Geometry, target: Target) -> tuple[Fields
 
 def pixel_bytes(block_pixels: int, parts: int = 1) -> int:
     """Return the bytes that a dense block's pixels (two indices each) and parts (five) take."""
-    return block_pixels * 16 + parts * 40
+    return (block_pixels + PLACES) * 16 + parts * 40

@@ -253,7 +253,7 @@ def test_depthwise_loads_channels_in_parts(dtype, multiplier, set_num_threads):
 
 @pytest.mark.usefixtures("isa")
 @dtypes
-@pytest.mark.parametrize("window, channels", [(3, 256), (3, 512), (5, 512), (5, 1024)])
+@pytest.mark.parametrize("window, channels", [(3, 256), (3, 512), (3, 1024), (5, 512), (5, 1024)])
 def test_depthwise_results_may_lie_anywhere(dtype, window, channels, set_num_threads):
     """At the same place of a page as the input, or not: it is loaded first, or read in place."""
     case = make("depthwise_conv", (2, 5, 6, channels), (window, window, channels, 1), dtype=dtype, padding="same")
@@ -305,8 +305,8 @@ def test_depthwise_sums_go_along_rows(dtype, window, strides, set_num_threads):
 
 @pytest.mark.usefixtures("isa")
 @dtypes
-@pytest.mark.parametrize("channels", [144, 256, 272])
-@pytest.mark.parametrize("window, strides", [(3, 2), (5, 1), (5, 2), (4, 1), (2, 3)])
+@pytest.mark.parametrize("channels", [144, 256, 272, 512])
+@pytest.mark.parametrize("window, strides", [(3, 1), (3, 2), (5, 1), (5, 2), (4, 1), (2, 3)])
 @pytest.mark.parametrize("op", ["depthwise_conv", "separable_conv"])
 def test_depthwise_meets_whole_cache_lines(op, dtype, channels, window, strides, set_num_threads):
     """Vectors of channels begin elsewhere where the input is between two vectors, in whole elements."""

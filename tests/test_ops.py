@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import DTYPES, OPS, ORDERS, assert_close, cases, check, make
+from strategies import DTYPES, OPS, ORDERS, assert_close, at_offset, cases, check, make
 
 from cyconv import ops
 
@@ -446,6 +446,15 @@ def test_batch_of_nothing(row, data_format):
     assert got.dtype == np.float32
     out = np.empty_like(got)
     assert case.run(data_format=data_format, out=out) is out
+
+
+@pytest.mark.parametrize("offset", [0, 16, 32, 48])
+def test_results_lie_on_a_cache_line_or_where_the_input_does_if_vectors_begin_there(offset):
+    x = at_offset(np.ones((1, 9, 9, 272), np.float32), offset)
+    y = ops.depthwise_conv(x, np.ones((2, 2, 272, 1), np.float32), strides=2)
+    assert y.nbytes > 8192
+    assert y.ctypes.data % 64 == offset
+    assert ops.conv(x, np.ones((1, 1, 272, 64), np.float32)).ctypes.data % 64 == 0
 
 
 @pytest.mark.parametrize("filters", [1, 2, 3, 100])  # results of 4, 8, 12 and 400 KiB

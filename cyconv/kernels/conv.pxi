@@ -336,21 +336,27 @@ cdef inline Py_ssize_t locate(const Conv* v, Py_ssize_t p0, Py_ssize_t p1, Py_ss
                               Py_ssize_t column, Py_ssize_t next_column, Py_ssize_t pitch, Py_ssize_t* offsets,
                               Py_ssize_t* places) noexcept nogil:
     """The number of those of output pixels [p0, p1) in these rows and columns of each image; where their windows start
-    in the input that `v` describes, and they themselves behind p0, `pitch` apart."""
-    cdef Py_ssize_t n = 0, image, at, place, r, k, low, high, step = v.stride_w * v.xw
-    cdef Py_ssize_t pixels = v.out_height * v.out_width
+    in the input that `v` describes, and they themselves behind p0, `pitch` apart. Whole vectors of them are written,
+    and those too many by the next row again."""
+    # Copies: what is written here may alias fields, so that they would be read again after each.
+    cdef Py_ssize_t step = v.stride_w * v.xw, row_step = v.stride_h * v.xh, width = v.out_width
+    cdef Py_ssize_t pixels = v.out_height * width, n = 0, image, at, place, begin, r, i, end
     for image in range(max(1, p1 // pixels)):
+        at = image * v.xn + row * row_step - v.top * v.xh - v.left * v.xw
+        place = (image * pixels + row * width - p0) * pitch
+        begin = row * width                                # of this row, in the image
         for r in range(row, next_row):
-            low = max(column, p0 - r * v.out_width)
-            high = min(next_column, p1 - r * v.out_width)
-            at = image * v.xn + (r * v.stride_h - v.top) * v.xh - v.left * v.xw + low * step
-            place = (image * pixels + r * v.out_width - p0 + low) * pitch
-            for k in range(high - low):    # a vector loop
-                offsets[n + k] = at
-                places[n + k] = place
-                at += step
-                place += pitch
-            n += max(0, high - low)
+            i = max(column, p0 - begin)
+            end = n + max(0, min(next_column, p1 - begin) - i)
+            while n < end:
+                vcount(offsets + n, at + i * step, step)
+                vcount(places + n, place + i * pitch, pitch)
+                i += PLACES
+                n += PLACES
+            n = end
+            at += row_step
+            place += width * pitch
+            begin += width
     return n
 
 cdef Py_ssize_t divide(const Conv* c, const Conv* v, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t pitch,
@@ -455,8 +461,8 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
                    Py_ssize_t b1, const REAL* weights, REAL* y, char* scratch, REAL* out) noexcept nogil:
     """Output pixels [p0, p1), filter blocks [b0, b1) counted over all groups. `v`: where the input is."""
     cdef Py_ssize_t* offsets = <Py_ssize_t*>scratch
-    cdef Py_ssize_t* places = offsets + c.block_pixels
-    cdef Part* parts = <Part*>(places + c.block_pixels)
+    cdef Py_ssize_t* places = offsets + c.block_pixels + PLACES
+    cdef Part* parts = <Part*>(places + c.block_pixels + PLACES)
     cdef Py_ssize_t filters = c.filters // c.groups, most = c.vectors * (1 if c.dots else LANES)
     cdef Py_ssize_t full = block_size(c, most), pitch = c.yp if c.direct else most
     cdef Py_ssize_t last, i, b, g, first, held, stored, f, at, count = 0

@@ -242,12 +242,13 @@ cdef void pack_depthwise(const Conv* c, const void* kernel, const void* bias, vo
                     dst[k] = b[f] if t < 0 else src[t * c.filters + f]
             dst += LANES
 
-cdef inline Py_ssize_t leading(const Conv* c, const REAL* x) noexcept nogil:
+cdef inline Py_ssize_t leading(const Conv* c, const REAL* x, const REAL* y) noexcept nogil:
     """How many channels earlier vectors begin, so that none meets two cache lines: where an array begins, as NumPy's
-    do, between two vectors, and pixels are whole ones."""
+    do, between two vectors, and pixels are whole ones. Where pixels share few cache sets, only if neither do those of
+    results: stores wait for each other as loads do."""
     cdef Py_ssize_t lead = <Py_ssize_t>(<uintptr_t>x % sizeof(vec))
     if not c.leads or c.yf != 1 or c.load or c.stream or lead % <Py_ssize_t>sizeof(REAL) or (
-            (c.xw | c.xh) % LANES):
+            (c.xw | c.xh) % LANES) or (c.collides and (<uintptr_t>y - <uintptr_t>x) % sizeof(vec)):
         return 0
     return lead // <Py_ssize_t>sizeof(REAL)
 
@@ -346,7 +347,7 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
     cdef const REAL* src = x
     cdef REAL* out = y
     cdef Py_ssize_t b = b0, end = b1, c0, group = c.loaded_channels // LANES
-    cdef Py_ssize_t lead = leading(c, x)
+    cdef Py_ssize_t lead = leading(c, x, y)
     cdef bint direct = c.yf == 1
     if c.phases:
         depthwise_run(c, x, weights, y, scratch, p0, p1)

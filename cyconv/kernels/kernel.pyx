@@ -61,6 +61,8 @@ cdef extern from "simd.h" nogil:
     const REAL MAGIC, LOG_2_HIGH, LOG_2_LOW, LOG2_E, ROOT_HALF, EXP_LEAST, EXP_MOST, EXPM1_LEAST, TANH_MOST
     const REAL* INVERSE_FACTORIALS
     const int EXP_TERMS, LOG_TERMS, REAL_BYTES
+    const int PLACES
+    void vcount(Py_ssize_t*, Py_ssize_t, Py_ssize_t) noexcept
     void vprefetch(const REAL*) noexcept
     void vfence() noexcept
     int two_passes() noexcept

@@ -70,6 +70,18 @@
 #define vrest(v) ((void)(v))
 #endif
 
+/* first, first + step, ...: PLACES of them. */
+#define PLACES 8
+CYCONV_INLINE void vcount(ptrdiff_t *dst, ptrdiff_t first, ptrdiff_t step) {
+#if LANES > 1
+    typedef ptrdiff_t integers __attribute__((vector_size(PLACES * sizeof(ptrdiff_t)), aligned(sizeof(ptrdiff_t))));
+    *(integers *)dst = first + (integers){0, step, 2 * step, 3 * step, 4 * step, 5 * step, 6 * step, 7 * step};
+#else
+    int k;
+    for (k = 0; k < PLACES; k++) dst[k] = first + k * step;
+#endif
+}
+
 #if LANES == 1
 
 typedef REAL vec;
