@@ -48,7 +48,7 @@ FEW_LINES = 15  # under one of 1 x 2 pixels and a 3 x 3 window at stride 2, or o
 PLACES = 8  # of pixels, that a dense block may write too many
 SHORT_REDUCTION = 96  # whose tiles end so often that one vector is best, if its loads are hidden by multiply-adds
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
-LEADING_VECTORS = (8, 16)  # of channels at least, at a stride and else, to load one more but each from one line
+LEADING_VECTORS = (16, 8, 3)  # of channels at least, to load one more but each from one line; of many loads, of most
 LOADED_BYTES = 512  # of a pixel, that a depthwise layer loads together
 
 
@@ -213,7 +213,8 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     # they wait for each other.
     waits = few_sets and (one_set or g.window == (3, 3))
     many_loads = strided or (waits if along else max(g.window) > 3)
-    leads = in_place and many_loads and g.filters % lanes == 0 and g.filters >= LEADING_VECTORS[not strided] * lanes
+    least = LEADING_VECTORS[strided + (strided and along and g.window == (3, 3))]
+    leads = in_place and many_loads and g.filters % lanes == 0 and g.filters >= least * lanes
     # Vectors behind the row that is one run, or behind each row of channels that are loaded together.
     behind = phases or grouped * loaded(rows, g.window[0], g.strides[0], g.dilation_rate[0])[0]
     return schedule_fields(

@@ -305,7 +305,7 @@ def test_depthwise_sums_go_along_rows(dtype, window, strides, set_num_threads):
 
 @pytest.mark.usefixtures("isa")
 @dtypes
-@pytest.mark.parametrize("channels", [144, 256, 272, 512])
+@pytest.mark.parametrize("channels", [48, 144, 256, 272, 512])
 @pytest.mark.parametrize("window, strides", [(3, 1), (3, 2), (5, 1), (5, 2), (4, 1), (2, 3)])
 @pytest.mark.parametrize("op", ["depthwise_conv", "separable_conv"])
 def test_depthwise_meets_whole_cache_lines(op, dtype, channels, window, strides, set_num_threads):

@@ -32,8 +32,8 @@ cdef inline Py_ssize_t along_columns(const Conv* c, const REAL* x, Py_ssize_t co
     return (count + pieces - 1) // pieces
 
 cdef inline void along_column(int K, int S, int R, bint ROWS, bint COLUMN, int t, int live, const REAL* x,
-                              Py_ssize_t row_step, const REAL* w, const vec* held, Py_ssize_t row, size_t height,
-                              Py_ssize_t column, size_t width, vec* acc) noexcept nogil:
+                              Py_ssize_t row_step, lanes some, const REAL* w, const vec* held, Py_ssize_t row,
+                              size_t height, Py_ssize_t column, size_t width, vec* acc) noexcept nogil:
     """Column t of the oldest pixel's window, which is `column` of the input, added to the first `live` pixels that meet
     it. ROWS, COLUMN: rows, or the column, may lie outside the input, where there are zeros."""
     cdef int L = (K + S - 1) // S, h, j, r
@@ -48,7 +48,7 @@ cdef inline void along_column(int K, int S, int R, bint ROWS, bint COLUMN, int t
     for h in range((R - 1) * S + K):
         xv[h] = vset(0)
         if not ROWS or <size_t>(row + h) < height:
-            xv[h] = vfetch(p[h // 3] + (h % 3) * row_step)
+            xv[h] = vpart(p[h // 3] + (h % 3) * row_step, some, NULL, NULL)
         for r in range(R if K == 3 else 0):
             if h - r * S >= 0 and h - r * S < K:
                 for j in range(L):
@@ -61,7 +61,7 @@ cdef inline void along_column(int K, int S, int R, bint ROWS, bint COLUMN, int t
                 for r in range(R):
                     acc[j * R + r] += xv[h + r * S] * wv
 
-cdef inline void along_store(int R, vec* acc, REAL* y, Py_ssize_t yh, int activation, REAL slope,
+cdef inline void along_store(int R, vec* acc, REAL* y, Py_ssize_t yh, lanes some, int activation, REAL slope,
                              bint stream) noexcept nogil:
     """With plane_store in its place, 3 x 3 layers take 3 % longer."""
     cdef int r
@@ -75,22 +75,22 @@ cdef inline void along_store(int R, vec* acc, REAL* y, Py_ssize_t yh, int activa
         if stream:
             vstream(y + r * yh, acc[r])
         else:
-            vstore(y + r * yh, acc[r])
+            vstore_some(y + r * yh, acc[r], some)
 
 cdef inline void along_next(int K, int S, int R, bint ROWS, bint COLUMN, int live, const REAL** x, Py_ssize_t xw,
-                            Py_ssize_t row_step, const REAL* w, const vec* held, Py_ssize_t row, size_t height,
-                            Py_ssize_t* column, size_t width, vec* acc, REAL** y, Py_ssize_t yp, Py_ssize_t yh,
-                            int activation, REAL slope, bint stream) noexcept nogil:
+                            Py_ssize_t row_step, lanes some, const REAL* w, const vec* held, Py_ssize_t row,
+                            size_t height, Py_ssize_t* column, size_t width, vec* acc, REAL** y, Py_ssize_t yp,
+                            Py_ssize_t yh, int activation, REAL slope, bint stream) noexcept nogil:
     """The last columns of the oldest pixel's window; then it is stored, and the next one is the oldest."""
     cdef int L = (K + S - 1) // S, s, j, r
     for s in range(S):
-        along_column(K, S, R, ROWS, COLUMN, K - S + s, live, x[0], row_step, w, held, row, height, column[0], width,
-                     acc)
+        along_column(K, S, R, ROWS, COLUMN, K - S + s, live, x[0], row_step, some, w, held, row, height, column[0],
+                     width, acc)
         x[0] += xw
         column[0] += 1
     for j in range(L * R):
         vpin(acc[j])               # else what is not stored now is added up later, and its operands kept on the stack
-    along_store(R, acc, y[0], yh, activation, slope, stream)
+    along_store(R, acc, y[0], yh, some, activation, slope, stream)
     y[0] += yp
     for j in range(L - 1):
         for r in range(R):
@@ -106,6 +106,8 @@ cdef inline void along(int K, int S, int R, bint CHECK, const Conv* c, const REA
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
     cdef Py_ssize_t xw = c.xw, yp = c.yp, yh = c.out_width * c.yp, row_step = c.xh
     cdef Py_ssize_t next = b0 * LANES - c.leads, full = c.filters - LANES, b, at, n, column
+    cdef uint64_t whole = (<uint64_t>1 << LANES) - 1
+    cdef lanes some
     cdef size_t height = c.height, width = c.width
     cdef int L = (K + S - 1) // S, activation = c.activation, k, t, r
     cdef bint fetch_ahead = c.fetch_ahead, stream = c.stream
@@ -117,7 +119,9 @@ cdef inline void along(int K, int S, int R, bint CHECK, const Conv* c, const REA
     cdef REAL* dst
     x += row * row_step + first * xw
     for b in range(b0, b1):
-        at = max(0, min(next, full))                       # the last vector moved back to be full
+        # The last vector is moved back to be full; the first and the last are parts where vectors begin earlier.
+        at = next if c.leads else min(next, full)
+        some = vlanes(whole << max(0, -at) & whole >> max(0, at - full), 0)
         next += LANES
         src = x + at
         dst = y + at
@@ -129,7 +133,7 @@ cdef inline void along(int K, int S, int R, bint CHECK, const Conv* c, const REA
         for k in range(L * R):
             acc[k] = vload(w - LANES)
         for t in range(K - S):
-            along_column(K, S, R, CHECK, True, t, L, src, row_step, w, held, row, height, column, width, acc)
+            along_column(K, S, R, CHECK, True, t, L, src, row_step, some, w, held, row, height, column, width, acc)
             src += xw
             column += 1
         while n >= L:
@@ -139,13 +143,13 @@ cdef inline void along(int K, int S, int R, bint CHECK, const Conv* c, const REA
                         vprefetch(src + t * xw + ((R - 1) * S + K + k) * row_step)
                 for r in range(0 if stream else R):
                     vprefetch(dst + (R + r) * yh)
-            along_next(K, S, R, CHECK, CHECK, L, &src, xw, row_step, w, held, row, height, &column, width, acc, &dst,
-                       yp, yh, activation, slope, stream)
+            along_next(K, S, R, CHECK, CHECK, L, &src, xw, row_step, some, w, held, row, height, &column, width, acc,
+                       &dst, yp, yh, activation, slope, stream)
             n -= 1
         for t in range(1, L):              # fewer pixels than meet a column
             if n == L - t:
-                along_next(K, S, R, CHECK, True, L - t, &src, xw, row_step, w, held, row, height, &column, width, acc,
-                           &dst, yp, yh, activation, slope, stream)
+                along_next(K, S, R, CHECK, True, L - t, &src, xw, row_step, some, w, held, row, height, &column, width,
+                           acc, &dst, yp, yh, activation, slope, stream)
                 n -= 1
 
 cdef inline void along_checked(int K, int S, int R, bint check, const Conv* c, const REAL* x, const REAL* w, REAL* y,

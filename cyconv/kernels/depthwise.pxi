@@ -254,17 +254,21 @@ cdef inline Py_ssize_t leading(const Conv* c, const REAL* x, const REAL* y) noex
 
 cdef const REAL* shift(const Conv* c, const REAL* weights, Py_ssize_t lead, Py_ssize_t b0, Py_ssize_t b1,
                        REAL* dst) noexcept nogil:
-    """Pack weights anew, of channel vectors [b0, b1) that begin `lead` channels earlier, but for the first and the
-    last. Whole vectors of filters alone have such ones."""
+    """Pack weights anew, of channel vectors [b0, b1) that begin `lead` channels earlier; of tiles, which know whole
+    vectors alone, not the first and the last. Whole vectors of filters alone have such ones."""
     cdef Py_ssize_t size = c.window_h * c.window_w + 1, b, t, at, k
+    cdef uint64_t whole = (<uint64_t>1 << LANES) - 1
     cdef const REAL* src
     for b in range(b0, b1):
-        at = max(0, min(b * LANES - lead, c.filters - LANES))
-        k = at % LANES
-        src = weights + at // LANES * size * LANES
+        at = b * LANES - lead
+        if not c.columnwise:
+            at = max(0, min(at, c.filters - LANES))
+        k = (at + LANES) % LANES
+        src = weights + (at - k) * size        # the vector that it begins in, or one before the first
         for t in range(size):
-            vstore(dst, vload(src + k))
-            if k:              # goes on behind this vector, where the next store is
+            if at >= 0:
+                vstore(dst, vpart(src + k, vlanes(whole >> k, 0), NULL, NULL))
+            if k and at + LANES - k < c.filters:     # goes on behind this vector, where the next store is
                 vstore(dst + LANES - k, vload(src + size * LANES))
             src += LANES
             dst += LANES

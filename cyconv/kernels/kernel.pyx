@@ -45,6 +45,7 @@ cdef extern from "simd.h" nogil:
     vec vevery(vec, vec, int) noexcept
     vec vmore(vec, vec, int, int) noexcept
     uint64_t vbits(Py_ssize_t, Py_ssize_t) noexcept
+    void vstore_some(REAL*, vec, lanes) noexcept
     lanes vlanes(uint64_t, int) noexcept
     vec vpart(const REAL*, lanes, const REAL*, const REAL*) noexcept
     vec vzip(vec, vec, int) noexcept

@@ -96,6 +96,7 @@ CYCONV_INLINE vec vpart(const REAL *p, lanes some, const REAL *low, const REAL *
     (void)low, (void)high;
     return some ? *p : 0;
 }
+#define vstore_some(p, v, some) ((some) ? (void)(*(p) = (v)) : (void)0)
 CYCONV_INLINE vec vset(REAL x) { return x; }
 CYCONV_INLINE vec vnonneg(vec v) { return v < 0 ? 0 : v; }
 CYCONV_INLINE vec vatmost(vec v, REAL top) { return v > top ? top : v; }
@@ -170,17 +171,22 @@ CYCONV_INLINE lanes vlanes(uint64_t bits, int k) {
 }
 #endif
 /* Loads some lanes alone, the others are zero. What lies from `low` up to `high` may be read too. */
+/* vstore_some stores them alone. */
 #if defined(__AVX512F__) && REAL_BYTES == 4
 #define MASKS 1
+#define vstore_some(p, v, some) _mm512_mask_storeu_ps(p, (__mmask16)(some), (__m512)(v))
 #define vpart(p, some, low, high) ((vec)_mm512_maskz_loadu_ps((__mmask16)(some), p))
 #elif defined(__AVX512F__)
 #define MASKS 1
+#define vstore_some(p, v, some) _mm512_mask_storeu_pd(p, (__mmask8)(some), (__m512d)(v))
 #define vpart(p, some, low, high) ((vec)_mm512_maskz_loadu_pd((__mmask8)(some), p))
 #elif defined(__AVX2__) && REAL_BYTES == 4
 #define MASKS 1
+#define vstore_some(p, v, some) _mm256_maskstore_ps(p, (__m256i)(some), (__m256)(v))
 #define vpart(p, some, low, high) ((vec)_mm256_maskload_ps(p, (__m256i)(some)))
 #elif defined(__AVX2__)
 #define MASKS 1
+#define vstore_some(p, v, some) _mm256_maskstore_pd(p, (__m256i)(some), (__m256d)(v))
 #define vpart(p, some, low, high) ((vec)_mm256_maskload_pd(p, (__m256i)(some)))
 #else
 CYCONV_INLINE vec vpart(const REAL *p, lanes some, const REAL *low, const REAL *high) {
@@ -190,6 +196,11 @@ CYCONV_INLINE vec vpart(const REAL *p, lanes some, const REAL *low, const REAL *
     for (l = 0; l < LANES; l++)
         if (some[l]) v[l] = p[l];
     return v;
+}
+CYCONV_INLINE void vstore_some(REAL *p, vec v, lanes some) {
+    int l;
+    for (l = 0; l < LANES; l++)
+        if (some[l]) p[l] = v[l];
 }
 #endif
 
