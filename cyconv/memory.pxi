@@ -11,26 +11,30 @@ cdef extern from *:
     #include <stdint.h>
     #include <stdlib.h>
     #include <string.h>
-    #ifdef _WIN32
-    #include <malloc.h>
-    #elif defined(__linux__)
+    #if defined(__linux__)
     #include <sys/mman.h>
     #endif
 
-    #define CYCONV_LINE 64
     #define CYCONV_HUGE ((size_t)2 << 20)
     #define CYCONV_PAGE 4096
     /* Of a page, from an input to its result: 11 lines, no multiple of 2, 4, 8, ... lines, as pixels often are. */
-    #define CYCONV_APART (11 * CYCONV_LINE)
+    #define CYCONV_APART (11 * 64)
 
-    static void *cyconv_malloc(void *ctx, size_t size) {
-        void *p = NULL;
-        (void)ctx;
-    #ifdef _WIN32
-        p = _aligned_malloc(size, CYCONV_LINE);
-    #else
-        if (posix_memalign(&p, CYCONV_LINE, size)) return NULL;
-    #endif
+    /* In front of memory: its size and what was allocated; multiples of this are where it may be. */
+    typedef struct { void *start; size_t size; } cyconv_front;
+
+    static uintptr_t cyconv_beside = 0;   /* which the next memory lies APART from; the GIL guards it */
+
+    /* malloc's, with a page or a line more to choose a place in: glibc before 2.38 finds nothing that was freed where
+       alignment is asked for, and large results would come from the system, a fault for each page, again and again. */
+    static void *cyconv_at(size_t size, size_t period) {
+        size_t more = sizeof(cyconv_front) + period;
+        char *start = size > (size_t)-1 - more ? NULL : malloc(size + more), *p;
+        if (!start) return NULL;
+        p = start + sizeof(cyconv_front);
+        p += (cyconv_beside + CYCONV_APART - (uintptr_t)p) % period;
+        ((cyconv_front *)p)[-1].start = start;
+        ((cyconv_front *)p)[-1].size = size;
     #if defined(__linux__) && defined(MADV_HUGEPAGE)
         if (size >= 2 * CYCONV_HUGE) {   /* as NumPy does: fewer page faults where they are costly */
             size_t first = ((size_t)p + CYCONV_HUGE - 1) / CYCONV_HUGE * CYCONV_HUGE;
@@ -40,60 +44,41 @@ cdef extern from *:
         return p;
     }
 
-    static void cyconv_free(void *ctx, void *p, size_t size) {
-        (void)ctx, (void)size;
-    #ifdef _WIN32
-        _aligned_free(p);
-    #else
-        free(p);
-    #endif
-    }
-
-    /* Arrays: in front of each, its size and what was allocated; multiples of this are where they may be. */
-    typedef struct { void *start; size_t size; } cyconv_front;
-
-    static uintptr_t cyconv_beside = 0;   /* which the next array lies APART from; the GIL guards it */
-
-    static void *cyconv_array(void *ctx, size_t size) {
-        size_t more = CYCONV_LINE + CYCONV_PAGE;
-        char *start = size > (size_t)-1 - more ? NULL : cyconv_malloc(ctx, size + more), *p;
-        if (!start) return NULL;
-        p = start + CYCONV_LINE;
-        p += (cyconv_beside + CYCONV_APART - (uintptr_t)p) % CYCONV_PAGE;
-        ((cyconv_front *)p)[-1].start = start;
-        ((cyconv_front *)p)[-1].size = size;
-        return p;
+    static void *cyconv_malloc(void *ctx, size_t size) {
+        (void)ctx;
+        return cyconv_at(size, CYCONV_PAGE);
     }
 
     static void *cyconv_zeros(void *ctx, size_t n, size_t size) {
-        void *p = size && n > (size_t)-1 / size ? NULL : cyconv_array(ctx, n * size);
+        void *p = size && n > (size_t)-1 / size ? NULL : cyconv_malloc(ctx, n * size);
         if (p) memset(p, 0, n * size);
         return p;
     }
 
-    static void cyconv_array_free(void *ctx, void *p, size_t size) {
-        if (p) cyconv_free(ctx, ((cyconv_front *)p)[-1].start, size);
+    static void cyconv_free(void *ctx, void *p, size_t size) {
+        (void)ctx, (void)size;
+        if (p) free(((cyconv_front *)p)[-1].start);
     }
 
     static void *cyconv_resized(void *ctx, void *p, size_t size) {
-        void *q = cyconv_array(ctx, size);
+        void *q = cyconv_malloc(ctx, size);
         if (q && p) {
             size_t before = ((cyconv_front *)p)[-1].size;
             memcpy(q, p, before < size ? before : size);
-            cyconv_array_free(ctx, p, before);
+            cyconv_free(ctx, p, before);
         }
         return q;
     }
 
     static PyDataMem_Handler cyconv_handler = {
-        "cyconv", 1, {NULL, cyconv_array, cyconv_zeros, cyconv_resized, cyconv_array_free}};
+        "cyconv", 1, {NULL, cyconv_malloc, cyconv_zeros, cyconv_resized, cyconv_free}};
     """
     ctypedef struct PyDataMem_Handler:
         pass
     object PyDataMem_SetHandler(object)
     PyDataMem_Handler cyconv_handler
     uintptr_t cyconv_beside
-    void* cyconv_malloc(void*, size_t) nogil
+    void* cyconv_at(size_t, size_t) nogil
     void cyconv_free(void*, void*, size_t) nogil
 
 cdef enum:
@@ -127,7 +112,7 @@ cdef cnp.ndarray _empty(int ndim, cnp.npy_intp* dims, int typenum, size_t size, 
 
 cdef char* _take(size_t* size) except NULL:
     """A scratch buffer of at least size[0] bytes; size[0] becomes its own size."""
-    global _pooled
+    global _pooled, cyconv_beside
     cdef int i
     cdef char* p
     for i in range(_pooled):
@@ -138,7 +123,8 @@ cdef char* _take(size_t* size) except NULL:
             _pool[i] = _pool[_pooled]
             _pool_bytes[i] = _pool_bytes[_pooled]
             return p
-    p = <char*>cyconv_malloc(NULL, size[0])
+    cyconv_beside = 0
+    p = <char*>cyconv_at(size[0], LINE)
     if p == NULL:
         raise MemoryError(f"no memory for {size[0]} bytes of scratch")
     return p
