@@ -354,7 +354,8 @@ cdef class Plan:
             self._first_bytes = _round(self._dense_size(&self._conv) * item)
         else:
             blocks = self._conv.phases or self._conv.blocks
-            self._first_bytes = _round(blocks * (taps + 1) * (1 if self._conv.planar else self._kernels.lanes) * item)
+            lanes = 1 if self._conv.planar and not self._conv.phases else self._kernels.lanes
+            self._first_bytes = _round(blocks * (taps + 1) * lanes * item)
         if self._separable:
             second = self._dense_size(&self._second) * item
         self._packed_bytes = self._first_bytes + second + LINE
@@ -426,7 +427,7 @@ cdef class Plan:
             self._merge(&c)
         if self._separable:
             second = self._second
-        if (c.xw if c.planar else c.xc) != 1 or (
+        if (c.xw if c.planar and not c.phases else c.xc) != 1 or (c.planar and c.phases and c.xw != c.channels) or (
                 c.planar and c.direct and not c.walk and c.height > 1 and c.xh != c.width):
             c.load = 1
         elif not self._pads_load:          # everything is read in place

@@ -24,6 +24,7 @@ from cyconv.tiles import CACHE_BYTES, Part, Target, exchanged_cycles, tile_vecto
 MOST_PLANE_PIXELS = 8192  # of one plane: columns then find its rows in a near cache
 NEAR_PLANES_BYTES = 4 << 20  # of depthwise input and output: a processor sees no stream in columns that go down planes
 PICK = 9.0  # cycles that a depthwise layer's vector of pixels takes more where every second is picked
+RUN = 2.0  # what going along the rows of fewer channels than lanes takes longer, window by window
 PICKING_LANES = 4  # of a vector at least, to pick from it
 IN_PART = 12.0  # cycles of a vector of pixels that is stored in part, where no instruction does so
 EXCHANGE = 11.0  # cycles of a vector of a depthwise layer's channels that comes from planes, or goes there
@@ -234,7 +235,9 @@ def walk_blocking(g: Geometry, target: Target) -> tuple[float, Fields]:
 
 
 def planar_depthwise(g: Geometry, target: Target) -> bool:
-    """Return whether a depthwise layer of planes has a kernel whose vectors are of pixels, that gains from it.
+    """Return whether a depthwise layer has a kernel whose vectors are of pixels, that gains from it.
+
+    Of planes or, where a pixel's channels are fewer than lanes, of elements of a row: `runs`.
 
     The model, for a vector of results: the multiply-adds of the window, of whole vectors in each row and some more in
     the first and last ones, and at a stride what picks the pixels; or the multiply-adds of vectors of channels, which
@@ -244,10 +247,14 @@ def planar_depthwise(g: Geometry, target: Target) -> bool:
     (k, kw), (s, sw), (out_h, out_w) = g.window, g.strides, g.output_size
     known = k == kw and s == sw and (k, s) in {(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)}
     planes = g.channels_first or g.channels == g.filters == 1
-    if not (planes and known and g.dilation_rate == (1, 1)) or (s == 2 and lanes < PICKING_LANES):
+    if not (known and g.dilation_rate == (1, 1)):
         return False
     begun = (k - 1) // s  # rows that are begun before the first ends
     rows = max(out_h, begun) + begun / 2 + 1
+    if runs(g, target):
+        return s == 1 and rows < RUN * out_h
+    if not planes or (s == 2 and lanes < PICKING_LANES):
+        return False
     planar = rows * -(-out_w // lanes) * (k * k + PICK * (s - 1))
     if out_w < lanes and not target.halves:
         planar += out_h * IN_PART
@@ -255,27 +262,36 @@ def planar_depthwise(g: Geometry, target: Target) -> bool:
     return planar <= channels
 
 
+def runs(g: Geometry, target: Target) -> bool:
+    """Return whether the rows of a depthwise layer are runs of elements: a pixel's channels are fewer than lanes."""
+    return not g.channels_first and 1 < g.channels == g.filters < target.lanes
+
+
 def planar_depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
-    """Return the schedule fields of a depthwise layer of planes; `fused`: of the first step of a separable one."""
+    """Return the schedule fields of such a layer; `fused`: of the first step of a separable one."""
     out_h, out_w = g.output_size
     lanes, itemsize = target.lanes, target.itemsize
+    step = g.filters if runs(g, target) else 1  # elements of a pixel
     kept = 2 * g.filters if fused else 0  # of a pixel, in the cache for the second step
 
     def fits(rows: int, columns: int) -> bool:
-        elements = max(loaded_block(g, rows, columns)[0], rows * columns * kept)
+        elements = max(loaded_block(g, rows, columns)[0] * step, rows * columns * kept)
         return elements * itemsize <= CACHE_BYTES // 2 and rows * columns <= MOST_PLANE_PIXELS
 
     rows, columns, pieces = equal_blocks(g, 1, MOST_PLANE_PIXELS, 4 * lanes, fits)
     return schedule_fields(
-        {"load_bytes": loaded_block(g, rows, columns)[0] * itemsize, "tile_bytes": 0, "out_bytes": 0},
+        {"load_bytes": loaded_block(g, rows, columns)[0] * step * itemsize, "tile_bytes": 0, "out_bytes": 0},
         planar=True,
-        vectors=1,
-        filter_unit=1,
-        blocks=g.filters,
+        vectors=step,
+        filter_unit=step,
+        phases=step if step > 1 else 0,
+        loaded_channels=step,
+        blocks=g.filters // step,
         block_pixels=rows * columns,
         block_shape=not pieces,
         load=False,
-        fetch_ahead=itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_PLANES_BYTES,
-        stream=not pieces and out_w % lanes == 0 and not fused and streams(g, target),
+        # Rows of runs are long: the processor sees them, and two blocks of them do not fit a cache.
+        fetch_ahead=step == 1 and itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_PLANES_BYTES,
+        stream=not pieces and out_w * step % lanes == 0 and not fused and streams(g, target),
         unit=out_w if out_h > 1 else lanes,  # a block is at least a vector
     )

@@ -388,6 +388,27 @@ def test_planes_and_channels_differ_in_no_bit(op, cache, strides, window, set_nu
 
 @pytest.mark.usefixtures("isa")
 @dtypes
+@pytest.mark.parametrize("window", [3, 5, 7])
+@pytest.mark.parametrize("pixels", [60, 1 << 13], ids=["pieces of rows", "whole rows"])
+def test_rows_that_are_runs_of_elements_and_channels_differ_in_no_bit(dtype, pixels, window, set_num_threads):
+    """Depthwise layers of fewer channels than lanes, in place and of views; rows of less than a vector, too."""
+    orders = [order for name, order in ORDERS.items() if name != "broadcast"]
+    sizes = (9, 47, 3), (8, 96, 2), (21, 34, 12), (14, 5, 7), (12, 3, 4), (19, 1, 15), (5, 80, 8)
+    for height, width, channels in sizes:
+        for padding in ("same", ((6, 0), (2, 5)), "valid")[: 3 if min(height, width) >= window else 2]:
+            shapes = (2, height, width, channels), (window, window, channels, 1)
+            case = make("depthwise_conv", *shapes, dtype=dtype, padding=padding)
+            with scheduled(planar_depthwise=never):
+                want = np.clip(check(case), 0, 6)
+            with scheduled(SERIAL_FLOPS=100, STREAM_BYTES=0, MOST_PLANE_PIXELS=pixels):
+                for threads, order in itertools.product((1, 2, 5), orders):
+                    set_num_threads(threads)
+                    moved = replace(case, inputs=order(case.inputs))
+                    np.testing.assert_array_equal(moved.run(activation="relu6"), want, err_msg=str(moved))
+
+
+@pytest.mark.usefixtures("isa")
+@dtypes
 @pytest.mark.parametrize("window", [(3, 1), (3, 3), (3, 7), (5, 2), (5, 5)], ids=str)
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 def test_planes_walked_and_vectors_of_filters_differ_in_no_bit(dtype, data_format, window, set_num_threads):

@@ -223,8 +223,9 @@ cdef inline int chunk(const Conv* v, bint* whole) noexcept nogil:
 
 cdef void pack_depthwise(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
     """packed[block or phase][1 + taps][lanes] <- bias, then kernel (taps, filters); zeros beyond the filters. Phases
-    go on with the first filter behind the last."""
-    if c.planar:
+    go on with the first filter behind the last; each begins where the one before it ends or, of planes, with the next
+    filter."""
+    if c.planar and not c.phases:
         pack_planar(c, c.window_h * c.window_w, kernel, bias, packed)
         return
     cdef const REAL* src = <const REAL*>kernel
@@ -232,7 +233,7 @@ cdef void pack_depthwise(const Conv* c, const void* kernel, const void* bias, vo
     cdef REAL* dst = <REAL*>packed
     cdef Py_ssize_t taps = c.window_h * c.window_w, block, t, k, first, f
     for block in range(c.phases if c.phases else c.blocks):
-        first = block * LANES if c.phases else max(0, min(block * LANES, c.filters - LANES))
+        first = block * (1 if c.planar else LANES) if c.phases else max(0, min(block * LANES, c.filters - LANES))
         for t in range(-1, taps):
             for k in range(LANES):
                 f = (first + k) % c.filters if c.phases else first + k

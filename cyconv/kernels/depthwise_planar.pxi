@@ -1,4 +1,5 @@
-# Depthwise layers with vectors of pixels: of planes, and of a single channel. Windows of 3 x 3, 5 x 5 and 7 x 7.
+# Depthwise layers with vectors of pixels: of planes, and of a single channel; or of elements, where a pixel's channels
+# are fewer than lanes: a row is then one run of them, `step` from pixel to pixel. Windows of 3 x 3, 5 x 5 and 7 x 7.
 #
 # Loop order, outermost first, and what each level keeps where:
 #   task             a range of output rows x a range of filters                       (threads)
@@ -23,7 +24,7 @@ cdef inline vec plane_load(bint CHECK, const REAL* p, lanes inside, const REAL* 
     return vpart(p, inside, low, high) if CHECK else vfetch(p)
 
 cdef inline void plane_row(int K, int S, int LIVE, bint CHECK, int first, int last, int s, const REAL* p,
-                           const lanes* inside, const REAL* low, const REAL* high, const vec* wv,
+                           Py_ssize_t step, const lanes* inside, const REAL* low, const REAL* high, const vec* wv,
                            vec* acc) noexcept nogil:
     """Add what a row of input at p gives to the rows of output whose age is in [first, last): it is row s + S * age of
     their windows. At stride 2 two vectors hold the pixels under even and odd taps, a third what lies behind these."""
@@ -36,7 +37,7 @@ cdef inline void plane_row(int K, int S, int LIVE, bint CHECK, int first, int la
         odd = vevery(a, b, 1)
         a = plane_load(CHECK, p + 2 * LANES, inside[2], low, high)
     for q in range(K):
-        if S == 1: xv = plane_load(CHECK, p + q, inside[q], low, high)
+        if S == 1: xv = plane_load(CHECK, p + q * step, inside[q], low, high)
         elif q == 0: xv = even
         elif q == 1: xv = odd
         elif q == 2: xv = vmore(even, a, 1, 0)
@@ -47,20 +48,20 @@ cdef inline void plane_row(int K, int S, int LIVE, bint CHECK, int first, int la
                 acc[age] += xv * wv[(s + S * age) * K + q]
 
 cdef inline void plane_step(int K, int S, int LIVE, bint CHECK, int first, int last, const REAL** x, Py_ssize_t pitch,
-                            Py_ssize_t* row, Py_ssize_t rows, const lanes* inside, const REAL* low, const REAL* high,
-                            const vec* wv, vec* acc) noexcept nogil:
+                            Py_ssize_t* row, Py_ssize_t rows, Py_ssize_t step, const lanes* inside, const REAL* low,
+                            const REAL* high, const vec* wv, vec* acc) noexcept nogil:
     """All rows grow older, and meet the next S rows of input."""
     cdef int age
     for age in range(LIVE - 1):
         acc[LIVE - 1 - age] = acc[LIVE - 2 - age]
     acc[0] = wv[K * K]
-    plane_row(K, S, LIVE, CHECK, first, last, 0, x[0] if <size_t>row[0] < <size_t>rows else ZEROS, inside, low, high,
-              wv, acc)
+    plane_row(K, S, LIVE, CHECK, first, last, 0, x[0] if <size_t>row[0] < <size_t>rows else ZEROS, step, inside, low,
+              high, wv, acc)
     x[0] += pitch
     row[0] += 1
     if S == 2:
-        plane_row(K, S, LIVE, CHECK, first, last, 1, x[0] if <size_t>row[0] < <size_t>rows else ZEROS, inside, low,
-                  high, wv, acc)
+        plane_row(K, S, LIVE, CHECK, first, last, 1, x[0] if <size_t>row[0] < <size_t>rows else ZEROS, step, inside,
+                  low, high, wv, acc)
         x[0] += pitch
         row[0] += 1
 
@@ -70,56 +71,61 @@ cdef inline void plane_store(vec v, REAL* y, Py_ssize_t count, int activation, R
     if stream: vstream(y, v)
     else: vstore_first(y, v, count)
 
-cdef inline void plane_column(int K, int S, int LIVE, bint CHECK, const Conv* c, const PlaneBlock* block,
+cdef inline void plane_column(int K, int S, int LIVE, bint RUN, bint CHECK, const Conv* c, const PlaneBlock* block,
                               const REAL* plane, Py_ssize_t column, const lanes* inside, const REAL* weights, REAL* y,
                               Py_ssize_t count) noexcept nogil:
-    """A vector of pixels, of which `count` are stored, in each row of output. LIVE: how many of these a row of input
-    meets. CHECK: some lanes are outside of the plane."""
+    """A vector of pixels, or RUN of elements, of which `count` are stored, in each row of output. LIVE: how many of
+    these a row of input meets. CHECK: some lanes are outside of the plane."""
     cdef vec[7] acc                       # by age
     cdef vec[50] wv                       # the bias behind the window
     cdef Py_ssize_t row = block.row, rows = block.rows, pitch = block.pitch, out_rows = block.out_rows, r
-    cdef Py_ssize_t out_width = c.out_width
+    cdef Py_ssize_t step = c.phases if RUN else 1, out_width = c.out_width * step
     cdef const REAL* x = plane + row * pitch + column
     cdef const REAL* low = plane + min(0, (rows - 1) * pitch)
-    cdef const REAL* high = plane + max(0, (rows - 1) * pitch) + block.columns
+    cdef const REAL* high = plane + max(0, (rows - 1) * pitch) + block.columns * step
     cdef int q, activation = c.activation
     cdef bint stream = c.stream, fetch_ahead = c.fetch_ahead and not c.load
     cdef REAL slope = <REAL>c.slope
-    wv[K * K] = vset(weights[0])
+    wv[K * K] = vload(weights) if RUN else vset(weights[0])
     for q in range(K * K):
-        wv[q] = vset(weights[1 + q])
+        wv[q] = vload(weights + (1 + q) * LANES) if RUN else vset(weights[1 + q])
     for q in range(LIVE):
         acc[q] = wv[K * K]
     for q in range(1, LIVE):
-        plane_step(K, S, LIVE, CHECK, 0, q, &x, pitch, &row, rows, inside, low, high, wv, acc)
+        plane_step(K, S, LIVE, CHECK, 0, q, &x, pitch, &row, rows, step, inside, low, high, wv, acc)
     for r in range(LIVE - 1, out_rows):
         if fetch_ahead:                   # what the next block's rows, or the next plane's, read and write here
             for q in range(S * S):
                 vprefetch(x + out_rows * S * pitch + q // S * pitch + q % S * LANES)
             vprefetch(y + out_rows * out_width)
-        plane_step(K, S, LIVE, CHECK, 0, LIVE, &x, pitch, &row, rows, inside, low, high, wv, acc)
+        plane_step(K, S, LIVE, CHECK, 0, LIVE, &x, pitch, &row, rows, step, inside, low, high, wv, acc)
         plane_store(acc[LIVE - 1], y, count, activation, slope, stream)
         y += out_width
     for q in range(1, LIVE):
         if q > out_rows:                  # fewer than those begun
             return
-        plane_step(K, S, LIVE, CHECK, q, LIVE, &x, pitch, &row, rows, inside, low, high, wv, acc)
+        plane_step(K, S, LIVE, CHECK, q, LIVE, &x, pitch, &row, rows, step, inside, low, high, wv, acc)
         plane_store(acc[LIVE - 1], y, count, activation, slope, stream)
         y += out_width
 
-cdef inline void plane_columns(int K, int S, int LIVE, const Conv* c, PlaneBlock* block, const REAL* x,
+cdef inline void plane_columns(int K, int S, int LIVE, bint RUN, const Conv* c, PlaneBlock* block, const REAL* x,
                                const REAL* weights, REAL* y, REAL* loaded, Py_ssize_t b0,
                                Py_ssize_t b1) noexcept nogil:
-    """Filters [b0, b1) of a block. The last vector of a row is moved back or, if it is the only one, stored in part."""
+    """Filters [b0, b1) of a block, or RUN all. The last vector of a row is moved back or, if it is the only one, stored
+    in part."""
     cdef lanes[7] inside
-    cdef Py_ssize_t columns = block.columns, out_columns = block.out_columns, count = min(out_columns, LANES), f, i, k
-    cdef Py_ssize_t column
+    cdef Py_ssize_t step = c.phases if RUN else 1, columns = block.columns * step, size = K * K + 1, f, i, k, column
+    cdef Py_ssize_t at, out_columns = block.out_columns * step, count = min(out_columns, LANES)
     cdef int q
     cdef const REAL* plane
-    cdef uint64_t bits
+    cdef const REAL* w
     for f in range(b0, b1):
         plane = x + f // c.multiplier * c.xc
-        if c.load:
+        if c.load and RUN:
+            for k in range(block.rows if columns > 0 else 0):
+                load_pixels(c, x, block.top + k, block.left, block.columns, 1, loaded + k * columns)
+            plane = loaded
+        elif c.load:
             if block.rows > 0 and columns > 0 and (f == b0 or f % c.multiplier == 0):
                 pick(plane + block.top * c.xh + block.left * c.xw, c.xw, c.xh, block.rows, columns, loaded, columns)
             plane = loaded
@@ -127,25 +133,28 @@ cdef inline void plane_columns(int K, int S, int LIVE, const Conv* c, PlaneBlock
         while i < out_columns:
             k = max(0, min(i, out_columns - LANES))
             i += LANES
-            column = block.column + k * S
-            bits = vbits(-column, columns - column)
+            column = block.column * step + k * S
             for q in range(K if S == 1 else 3):
-                inside[q] = vlanes(bits, q if S == 1 else q * LANES)
-            if not MASKS and column >= 0 and column + (K - 1 + LANES if S == 1 else 3 * LANES) <= columns:
-                plane_column(K, S, LIVE, False, c, block, plane, column, inside, weights + f * (K * K + 1),
-                             y + f * c.yf + k, count)
+                at = column + q * (step if S == 1 else LANES)
+                inside[q] = vlanes(vbits(-at, columns - at), 0)
+            w = weights + (k % step * LANES if RUN else f) * size
+            if not MASKS and column >= 0 and column + ((K - 1) * step + LANES if S == 1 else 3 * LANES) <= columns:
+                plane_column(K, S, LIVE, RUN, False, c, block, plane, column, inside, w, y + f * c.yf + k, count)
             else:
-                plane_column(K, S, LIVE, True, c, block, plane, column, inside, weights + f * (K * K + 1),
-                             y + f * c.yf + k, count)
+                plane_column(K, S, LIVE, RUN, True, c, block, plane, column, inside, w, y + f * c.yf + k, count)
 
 cdef void run_plane_columns(const Conv* c, PlaneBlock* block, const REAL* x, const REAL* weights, REAL* y,
                             REAL* loaded, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
-    """The menu: schedule.planar_depthwise knows it too."""
-    if c.window_h == 3 and c.stride_h == 1: plane_columns(3, 1, 3, c, block, x, weights, y, loaded, b0, b1)
-    elif c.window_h == 3: plane_columns(3, 2, 2, c, block, x, weights, y, loaded, b0, b1)
-    elif c.window_h == 5 and c.stride_h == 1: plane_columns(5, 1, 5, c, block, x, weights, y, loaded, b0, b1)
-    elif c.window_h == 5: plane_columns(5, 2, 3, c, block, x, weights, y, loaded, b0, b1)
-    else: plane_columns(7, 1, 7, c, block, x, weights, y, loaded, b0, b1)
+    """The menu: planes.planar_depthwise knows it too."""
+    if c.phases:
+        if c.window_h == 3: plane_columns(3, 1, 3, True, c, block, x, weights, y, loaded, b0, b1)
+        elif c.window_h == 5: plane_columns(5, 1, 5, True, c, block, x, weights, y, loaded, b0, b1)
+        else: plane_columns(7, 1, 7, True, c, block, x, weights, y, loaded, b0, b1)
+    elif c.window_h == 3 and c.stride_h == 1: plane_columns(3, 1, 3, False, c, block, x, weights, y, loaded, b0, b1)
+    elif c.window_h == 3: plane_columns(3, 2, 2, False, c, block, x, weights, y, loaded, b0, b1)
+    elif c.window_h == 5 and c.stride_h == 1: plane_columns(5, 1, 5, False, c, block, x, weights, y, loaded, b0, b1)
+    elif c.window_h == 5: plane_columns(5, 2, 3, False, c, block, x, weights, y, loaded, b0, b1)
+    else: plane_columns(7, 1, 7, False, c, block, x, weights, y, loaded, b0, b1)
 
 cdef inline Py_ssize_t whole_vector(const Conv* c, Py_ssize_t p0, Py_ssize_t p1) noexcept nogil:
     """Where to begin, so that the last row, at least a vector long, is cut into whole vectors."""
@@ -167,7 +176,7 @@ cdef inline void set_block(const Conv* c, Py_ssize_t p0, Py_ssize_t p1, PlaneBlo
         block.left = max(0, block.column)
         block.rows = max(0, min(c.height, block.row + (block.out_rows - 1) * S + c.window_h) - block.top)
         block.columns = max(0, min(c.width, block.column + (block.out_columns - 1) * S + c.window_w) - block.left)
-        block.pitch = block.columns
+        block.pitch = block.columns * (c.phases if c.phases else 1)
         block.row -= block.top
         block.column -= block.left
 
@@ -177,4 +186,4 @@ cdef void depthwise_planes(const Conv* c, const Conv* _, const REAL* x, const RE
     """Output pixels [p0, p1) of one image, filters [b0, b1)."""
     cdef PlaneBlock block
     set_block(c, p0, p1, &block)
-    run_plane_columns(c, &block, x, weights, y + p0, <REAL*>scratch, b0, b1)
+    run_plane_columns(c, &block, x, weights, y + p0 * c.yp, <REAL*>scratch, b0, b1)

@@ -232,8 +232,8 @@ CYCONV_INLINE uint64_t vbits(ptrdiff_t first, ptrdiff_t end) {
     uint64_t below = end >= 64 ? ~(uint64_t)0 : end <= 0 ? 0 : ((uint64_t)1 << end) - 1;
     return first >= 64 ? 0 : first <= 0 ? below : below >> first << first;
 }
-/* What rows outside of the input are read from, by four vectors. */
-static const REAL ZEROS[4 * LANES + 8] = {0};
+/* What rows outside of the input are read from: by seven vectors, each less than one behind the one before it. */
+static const REAL ZEROS[7 * LANES + 8] = {0};
 
 #ifdef SPREADS
 /* What a shuffle takes each lane from: LANE(l, a, b) for every lane l. */
