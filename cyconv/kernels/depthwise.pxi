@@ -245,8 +245,8 @@ cdef void pack_depthwise(const Conv* c, const void* kernel, const void* bias, vo
 
 cdef inline Py_ssize_t leading(const Conv* c, const REAL* x, const REAL* y) noexcept nogil:
     """How many channels earlier vectors begin, so that none meets two cache lines: where an array begins, as NumPy's
-    do, between two vectors, and pixels are whole ones. Where pixels share few cache sets, only if neither do those of
-    results: stores wait for each other as loads do."""
+    do, between two vectors, and pixels are whole ones. Where pixels share few cache sets, only if results begin there
+    in their lines, too: stores that straddle lines would wait for each other."""
     cdef Py_ssize_t lead = <Py_ssize_t>(<uintptr_t>x % sizeof(vec))
     if not c.leads or c.yf != 1 or c.load or c.stream or lead % <Py_ssize_t>sizeof(REAL) or (
             (c.xw | c.xh) % LANES) or (c.collides and (<uintptr_t>y - <uintptr_t>x) % sizeof(vec)):
