@@ -49,6 +49,7 @@ PLACES = 8  # of pixels, written at a time: some behind those of a dense block
 SHORT_REDUCTION = 96  # whose tiles end so often that one vector is best, if its loads are hidden by multiply-adds
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
 LEADING_VECTORS = (16, 8, 3)  # of channels at least, to load one more but each from one line; of many loads, of most
+TILE_ROWS = 8  # of a depthwise tile at most, under a window of one column
 LOADED_BYTES = 512  # of a pixel, that a depthwise layer loads together
 
 
@@ -190,15 +191,18 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     grouped = not phases and g.filters == g.channels  # a few vectors of channels are loaded together
     channels = min(LOADED_BYTES // itemsize, -(-g.filters // lanes) * lanes) if grouped else g.filters
 
+    # Tiles go down a column where a window is one: so many rows.
+    tall = TILE_ROWS * g.dilation_rate[0] if g.window[1] == g.strides[0] == 1 < g.window[0] else 0
+
     def load(rows: int, columns: int) -> tuple[int, dict[str, bool]]:
         # Runs of a row go on between the pixels that a stride takes.
         return loaded_block(g, rows, columns, not phases or g.strides[1] == 1)
 
     def fits(rows: int, columns: int) -> bool:
         elements = max(load(rows, columns)[0] * channels, rows * columns * kept)
-        return elements * itemsize <= CACHE_BYTES // 2 and rows * columns <= MOST_BLOCK_PIXELS
+        return elements * itemsize <= CACHE_BYTES // 2 and rows * columns <= max(MOST_BLOCK_PIXELS, tall * columns)
 
-    rows, columns, pieces = equal_blocks(g, 2, MOST_BLOCK_PIXELS, 24, fits)
+    rows, columns, pieces = equal_blocks(g, tall or 2, MOST_BLOCK_PIXELS, 24, fits)
     pixels = rows * columns
     loaded_pixels, split = load(rows, columns)
     contiguous = not g.channels_first or g.channels == 1

@@ -409,6 +409,34 @@ def test_rows_that_are_runs_of_elements_and_channels_differ_in_no_bit(dtype, pix
 
 @pytest.mark.usefixtures("isa")
 @dtypes
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("taps", [2, 3, 5, 8, 9, 17])
+def test_depthwise_windows_of_a_column_and_of_a_row_differ_in_no_bit(dtype, taps, stride, set_num_threads):
+    """Tiles go down the columns of an image, or along the rows of the same image turned; in place and of views, in
+    blocks of some rows and of all; at a stride across the window and dilated along it."""
+    orders = [order for name, order in ORDERS.items() if name != "broadcast"]
+    for n, (height, width, channels) in enumerate([(19, 7, 40), (40, 5, 16), (33, 20, 130), (18, 1, 24), (2, 9, 64)]):
+        for padding, dilation_rate in (("same", 1), ("same", 3), (((2 * taps, 0), (0, 2)), 2)):
+            options = {"padding": padding, "strides": (1, stride), "dilation_rate": (dilation_rate, 1)}
+            case = make("depthwise_conv", (2, height, width, channels), (taps, 1, channels, 1), dtype=dtype, **options)
+            want = check(case).swapaxes(1, 2)
+            turned = {name: option if option == "same" else option[::-1] for name, option in options.items()}
+            rows = replace(
+                case,
+                inputs=np.ascontiguousarray(case.inputs.swapaxes(1, 2)),
+                kernels=(np.ascontiguousarray(case.kernels[0].swapaxes(0, 1)),),
+                options=turned,
+            )
+            np.testing.assert_array_equal(rows.run(), want, err_msg=str(case))
+            moved = replace(case, inputs=orders[n % len(orders)](case.inputs))
+            for threads, cache in itertools.product((1, 2, 5), (1 << 13, 1 << 20)):
+                set_num_threads(threads)
+                with scheduled(SERIAL_FLOPS=100, CACHE_BYTES=cache, STREAM_BYTES=0):
+                    np.testing.assert_array_equal(moved.run().swapaxes(1, 2), want, err_msg=str(moved))
+
+
+@pytest.mark.usefixtures("isa")
+@dtypes
 @pytest.mark.parametrize("window", [(3, 1), (3, 3), (3, 7), (5, 2), (5, 5)], ids=str)
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 def test_planes_walked_and_vectors_of_filters_differ_in_no_bit(dtype, data_format, window, set_num_threads):

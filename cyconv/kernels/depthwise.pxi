@@ -5,7 +5,8 @@
 #   pixel block      input read in place (borders too), or loaded to scratch where channels are not contiguous,
 #                    multiplied, fewer than a vector, or collide in the first-level cache
 #   row, or more     GROUP channel vectors (512 bytes) at a time: long enough runs for the processor to fetch ahead,
-#                    short enough for the next tile to find its neighbour's columns in the first-level cache
+#                    short enough for the next tile to find its neighbour's columns in the first-level cache; under a
+#                    window of one column a column of as many rows as a tile is high
 #   tile             R rows x MR pixels of one channel vector                        (registers)
 #   window rows      KC taps of weights at a time in registers; each input vector is loaded once and used by every
 #                    pixel and tap of the chunk that it meets
@@ -382,25 +383,67 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
         c0 = min(b0 * LANES, c.filters - LANES)
         scatter(c, out + p0 * v.yp + c0, v.yp, p0, p1 - p0, c0, min(b1 * LANES, c.filters) - c0, y)
 
+cdef inline Py_ssize_t dealt(const Conv* c, Py_ssize_t count, Conv* part) noexcept nogil:
+    """How far apart the pixels of a tile are, of `count` in a row: under a dilated window as far as its taps. `part`: c
+    as such pixels see it, without dilation."""
+    part[0] = c[0]
+    if c.stride_w > 1 or c.dilation_w * 4 > count:
+        return 1
+    part.dilation_w = 1
+    part.xw *= c.dilation_w
+    part.yp *= c.dilation_w
+    return c.dilation_w
+
+cdef void depthwise_columns(const Conv* c, const REAL* x, const REAL* weights, REAL* y, Py_ssize_t row, Py_ssize_t rows,
+                            Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
+    """Whole rows under a window of one column: the pixels of a tile are below each other, so that they share inputs as
+    those of a row do under a window of one row. To depthwise_row columns are rows."""
+    cdef Conv t = c[0]
+    cdef Conv part
+    cdef Py_ssize_t apart, b, q, column, iw, first = row, end = row + rows, most, last
+    cdef int kc
+    cdef bint inside, whole
+    t.width, t.height = c.height, c.width
+    t.window_w, t.window_h = c.window_h, 1
+    t.stride_w, t.dilation_w = c.stride_h, c.dilation_h
+    t.left = c.top
+    t.xw, t.xh = c.xh, c.xw
+    t.yp = c.out_width * c.yp
+    apart = dealt(&t, rows, &part)
+    kc = chunk(&part, &whole)
+    most = (rows + 8 * apart - 1) // (8 * apart)           # equal strips, no higher than a tile
+    most = (rows + most - 1) // most
+    while first < end:
+        last = min(first + most, end)
+        b = b0
+        while b < b1:
+            for column in range(c.out_width):
+                iw = column * c.stride_w - c.left
+                inside = iw >= 0 and iw < c.width
+                for q in range(apart):
+                    depthwise_row(&t, &part, kc, whole, 1, inside, x, weights, y + column * c.yp, iw, first + q, last,
+                                  apart, b, min(b + GROUP, b1))
+            b += GROUP
+        first = last
+
 cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, REAL* y, Py_ssize_t p0, Py_ssize_t p1,
                             Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
     """Output pixels [p0, p1) of one image, channel vectors [b0, b1)."""
     cdef Conv part
-    cdef Py_ssize_t p = p0, row, column, end, ih, b, apart, q, n = 0
+    cdef Py_ssize_t p = p0, row, column, end, ih, b, q, n = 0, apart = dealt(c, min(c.out_width, p1 - p0), &part)
     cdef int kc, rows
     cdef bint inside, whole, paired
-    apart = c.dilation_w if c.stride_w == 1 and c.dilation_w * 4 <= min(c.out_width, p1 - p0) else 1
-    part = c[0]
-    if apart > 1:                          # of so many columns each one meets the input as if it were not dilated
-        part.dilation_w = 1
-        part.xw *= apart
-        part.yp *= apart
     kc = chunk(&part, &whole)
     paired = whole and c.stride_h == c.stride_w and c.dilation_h == 1 and apart == 1
     while p < p1:
         row = p // c.out_width
         column = p - row * c.out_width
         end = min(c.out_width, column + p1 - p)
+        if c.window_w == c.stride_h == 1 < c.window_h and column == 0 and p1 - p > c.out_width:
+            n = (p1 - p) // c.out_width
+            depthwise_columns(c, x, weights, y, row, n, b0, b1)
+            p += n * c.out_width
+            continue
         if c.columnwise:
             rows = along_rows(c, (p1 - p) // c.out_width if column == 0 else 0)
             n = along_columns(c, x, end - column)
