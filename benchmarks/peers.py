@@ -75,7 +75,8 @@ def problem(name: str) -> Problem:
         dilation_rate,
     )
     kernel = weights[0] if op == "conv" else weights[0].reshape(*window, 1, g.filters)
-    first = (g.strides[2 - rank :], g.dilation_rate[2 - rank :], g.pads[2 - rank :])
+    # Not the geometry's strides, which are smaller where they lead out of the input at once: "same" depends on them.
+    first = ((strides,) * rank, (dilation_rate,) * rank, g.pads[2 - rank :])
     steps = [Step(kernel, g.groups, None if op == "sep" else bias, *first)]
     if op == "sep":
         steps.append(Step(weights[1], 1, bias, (1,) * rank, (1,) * rank, ((0, 0),) * rank))

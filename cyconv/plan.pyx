@@ -248,13 +248,14 @@ cdef class Plan:
         g = self.geometry
         last = self.pointwise if self._separable else g
         units, unit, blocks, full_blocks = self._extents()
-        pixel_cycles = g.batch * g.channels * g.size[0] * g.size[1] * self.dtype.itemsize / 8
+        inputs, outputs = _size(self._in_dims, self._ndim), _size(self._out_dims, self._ndim)
+        pixel_cycles = inputs * self.dtype.itemsize / 8
         flops_a_cycle = self._kernels.lanes * 4 // (1 + self._kernels.two_passes)
         if self._separable:
             pixel_cycles += g.flops / flops_a_cycle * 2
         parts, filter_parts, threads = tasks.share(
-            units, unit, blocks, full_blocks, last.flops, self._packed_bytes, pixel_cycles, flops_a_cycle,
-            self._run == self._kernels.depthwise, bool(self._conv.planar), most)
+            units, unit, blocks, full_blocks, last.flops, inputs + outputs, self._packed_bytes, pixel_cycles,
+            flops_a_cycle, self._run == self._kernels.depthwise, bool(self._conv.planar), most)
         if self._separable:
             self._second.pixel_parts, self._second.filter_parts = parts, filter_parts
         else:

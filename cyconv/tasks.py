@@ -9,6 +9,7 @@ TILE_PIXELS = 6  # of a large register tile
 LEAST_PART_PIXELS = 8 * TILE_PIXELS
 WEIGHT_BYTES = 8  # that come in a cycle, from a cache that other threads read too
 SERIAL_FLOPS = 50_000  # for each thread: half a microsecond, and waking another costs up to as much
+ELEMENT_FLOPS = 4  # that each element of input and output takes as long as: short reductions wait for these
 
 
 def share(
@@ -17,6 +18,7 @@ def share(
     blocks: int,
     full_blocks: float,
     flops: int,
+    elements: int,
     weight_bytes: int,
     pixel_cycles: float,
     flops_a_cycle: int,
@@ -26,7 +28,8 @@ def share(
 ) -> tuple[int, int, int]:
     """Return (pixel parts, filter parts, threads): how the output is shared by at most ``threads`` threads.
 
-    It is ``units`` times ``unit`` pixels and ``blocks`` blocks of filters, as much work as ``full_blocks`` full ones.
+    It is ``units`` times ``unit`` pixels and ``blocks`` blocks of filters, as much work as ``full_blocks`` full ones;
+    ``elements`` of input and output in all.
 
     With much to do, each thread gets more parts than one, of which another that is done takes over what it can.
 
@@ -36,7 +39,7 @@ def share(
     a depthwise layer weights and inputs are divided either way. Filters of a pixel lie side by side: threads that write
     them in turns fetch each other's lines ahead, and wait for them; planes lie apart.
     """
-    threads = max(1, min(threads, flops // SERIAL_FLOPS))
+    threads = max(1, min(threads, (flops + elements * ELEMENT_FLOPS) // SERIAL_FLOPS))
 
     def cycles(parts: tuple[int, int]) -> float:
         pixel_parts, filter_parts = parts
