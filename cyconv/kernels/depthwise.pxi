@@ -400,7 +400,7 @@ cdef void depthwise_columns(const Conv* c, const REAL* x, const REAL* weights, R
     those of a row do under a window of one row. To depthwise_row columns are rows."""
     cdef Conv t = c[0]
     cdef Conv part
-    cdef Py_ssize_t apart, b, q, column, iw, first = row, end = row + rows, most, last
+    cdef Py_ssize_t apart, q, column, iw, first = row, end = row + rows, most, last
     cdef int kc
     cdef bint inside, whole
     t.width, t.height = c.height, c.width
@@ -415,15 +415,12 @@ cdef void depthwise_columns(const Conv* c, const REAL* x, const REAL* weights, R
     most = (rows + most - 1) // most
     while first < end:
         last = min(first + most, end)
-        b = b0
-        while b < b1:
-            for column in range(c.out_width):
-                iw = column * c.stride_w - c.left
-                inside = iw >= 0 and iw < c.width
-                for q in range(apart):
-                    depthwise_row(&t, &part, kc, whole, 1, inside, x, weights, y + column * c.yp, iw, first + q, last,
-                                  apart, b, min(b + GROUP, b1))
-            b += GROUP
+        for column in range(c.out_width):
+            iw = column * c.stride_w - c.left
+            inside = iw >= 0 and iw < c.width
+            for q in range(apart):
+                depthwise_row(&t, &part, kc, whole, 1, inside, x, weights, y + column * c.yp, iw, first + q, last, apart,
+                              b0, b1)
         first = last
 
 cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, REAL* y, Py_ssize_t p0, Py_ssize_t p1,
