@@ -4,9 +4,9 @@
 #   task             a range of output pixels x a range of channel vectors           (threads)
 #   pixel block      input read in place (borders too), or loaded to scratch where channels are not contiguous,
 #                    multiplied, fewer than a vector, or collide in the first-level cache
-#   row, or more     GROUP channel vectors (512 bytes) at a time: long enough runs for the processor to fetch ahead,
-#                    short enough for the next tile to find its neighbour's columns in the first-level cache; under a
-#                    window of one column a column of as many rows as a tile is high
+#   row, or more     up to 2 KiB of channel vectors at a time: long enough runs for the processor to fetch ahead, short
+#                    enough for the next tile to find its neighbour's columns in the first-level cache; under a window
+#                    of one column all of them, of a column of as many rows as a tile is high
 #   tile             R rows x MR pixels of one channel vector                        (registers)
 #   window rows      KC taps of weights at a time in registers; each input vector is loaded once and used by every
 #                    pixel and tap of the chunk that it meets
@@ -419,8 +419,8 @@ cdef void depthwise_columns(const Conv* c, const REAL* x, const REAL* weights, R
             iw = column * c.stride_w - c.left
             inside = iw >= 0 and iw < c.width
             for q in range(apart):
-                depthwise_row(&t, &part, kc, whole, 1, inside, x, weights, y + column * c.yp, iw, first + q, last, apart,
-                              b0, b1)
+                depthwise_row(&t, &part, kc, whole, 1, inside, x, weights, y + column * c.yp, iw, first + q, last,
+                              apart, b0, b1)
         first = last
 
 cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, REAL* y, Py_ssize_t p0, Py_ssize_t p1,
@@ -428,6 +428,7 @@ cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, R
     """Output pixels [p0, p1) of one image, channel vectors [b0, b1)."""
     cdef Conv part
     cdef Py_ssize_t p = p0, row, column, end, ih, b, q, n = 0, apart = dealt(c, min(c.out_width, p1 - p0), &part)
+    cdef Py_ssize_t group = GROUP if c.columnwise or apart > 1 else 4 * GROUP    # less where rows are met again
     cdef int kc, rows
     cdef bint inside, whole, paired
     kc = chunk(&part, &whole)
@@ -455,13 +456,13 @@ cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, R
                 q = column
                 while q < end:
                     run_along(rows, not inside, c, x, weights, y + (p + q - column) * c.yp, ih, q * c.stride_w - c.left,
-                              min(n, end - q), b, min(b + GROUP, b1))
+                              min(n, end - q), b, min(b + group, b1))
                     q += n
             else:
                 for q in range(apart):
                     depthwise_row(c, &part, kc, whole, rows, inside, x, weights, y + (p - column) * c.yp, ih,
-                                  column + q, end, apart, b, min(b + GROUP, b1))
-            b += GROUP
+                                  column + q, end, apart, b, min(b + group, b1))
+            b += group
         p += end - column + (rows - 1) * c.out_width
 
 cdef void run_depthwise(const Conv* c, const Conv* _, const void* x, const void* weights, const void* second_weights,
