@@ -410,7 +410,7 @@ def test_rows_that_are_runs_of_elements_and_channels_differ_in_no_bit(dtype, pix
 @pytest.mark.usefixtures("isa")
 @dtypes
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("taps", [2, 3, 5, 8, 9, 17])
+@pytest.mark.parametrize("taps", [2, 5, 8, 17])
 def test_depthwise_windows_of_a_column_and_of_a_row_differ_in_no_bit(dtype, taps, stride, set_num_threads):
     """Tiles go down the columns of an image, or along the rows of the same image turned; in place and of views, in
     blocks of some rows and of all; at a stride across the window and dilated along it."""
@@ -429,7 +429,7 @@ def test_depthwise_windows_of_a_column_and_of_a_row_differ_in_no_bit(dtype, taps
             )
             np.testing.assert_array_equal(rows.run(), want, err_msg=str(case))
             moved = replace(case, inputs=orders[n % len(orders)](case.inputs))
-            for threads, cache in itertools.product((1, 2, 5), (1 << 13, 1 << 20)):
+            for threads, cache in itertools.product((1, 5), (1 << 13, 1 << 20)):
                 set_num_threads(threads)
                 with scheduled(SERIAL_FLOPS=100, CACHE_BYTES=cache, STREAM_BYTES=0):
                     np.testing.assert_array_equal(moved.run().swapaxes(1, 2), want, err_msg=str(moved))
