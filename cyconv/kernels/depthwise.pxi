@@ -400,7 +400,7 @@ cdef void depthwise_columns(const Conv* c, const REAL* x, const REAL* weights, R
     those of a row do under a window of one row. To depthwise_row columns are rows."""
     cdef Conv t = c[0]
     cdef Conv part
-    cdef Py_ssize_t apart, q, column, iw, first = row, end = row + rows, most, last
+    cdef Py_ssize_t apart, q, column, iw, first = row, end = row + rows, last, strips, height
     cdef int kc
     cdef bint inside, whole
     t.width, t.height = c.height, c.width
@@ -411,10 +411,10 @@ cdef void depthwise_columns(const Conv* c, const REAL* x, const REAL* weights, R
     t.yp = c.out_width * c.yp
     apart = dealt(&t, rows, &part)
     kc = chunk(&part, &whole)
-    most = (rows + 8 * apart - 1) // (8 * apart)           # equal strips, no higher than a tile
-    most = (rows + most - 1) // most
+    strips = (rows + 8 * apart - 1) // (8 * apart)
+    height = (rows + strips - 1) // strips       # equal, no higher than a tile
     while first < end:
-        last = min(first + most, end)
+        last = min(first + height, end)
         for column in range(c.out_width):
             iw = column * c.stride_w - c.left
             inside = iw >= 0 and iw < c.width

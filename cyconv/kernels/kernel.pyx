@@ -82,7 +82,7 @@ cdef enum:
     FETCH = 2048         # elements of an input ahead of a tile that reads all of it once, in one go
     LINE = 64            # bytes of a cache line
     MOST_SHARED = 8      # pixels of a row, whose channel vectors share lines, that are finished before the next ones
-    GROUP = 512 // sizeof(vec)    # channel vectors of a depthwise row that are finished before the next ones
+    GROUP = 512 // sizeof(vec)    # channel vectors of a depthwise row, at least, that are finished before the next ones
 
 include "activate.pxi"
 include "tasks.pxi"
