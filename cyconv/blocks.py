@@ -11,6 +11,7 @@ from cyconv.tiles import Target, read_cache
 
 LINE_BYTES = 64  # of a cache
 NEAR_BYTES = 16 << 20  # of input and output, that a last-level cache still has from the call before
+AHEAD_BYTES = 8 << 20  # of input and output, that come from far at times
 STREAM_BYTES = 8 << 20  # of output, that the next reader would not find in a cache
 STREAM_VECTOR = 32  # bytes of a vector that is stored so: half a line
 WAYS = read_cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the first-level cache holds
@@ -73,6 +74,12 @@ def streams(g: Geometry, target: Target) -> bool:
     return prod(g.output_shape) * target.itemsize >= STREAM_BYTES and target.lanes * target.itemsize >= STREAM_VECTOR
 
 
+def fetch_ahead(g: Geometry, target: Target, fused: bool) -> int:
+    """Return whether a depthwise layer fetches ahead: 0 no, 1 inputs, 2 outputs, too, which `fused` has in a cache."""
+    far = (prod(g.input_shape) + prod(g.output_shape)) * target.itemsize > AHEAD_BYTES
+    return far * (1 if fused else 2)
+
+
 def scratch_sizes(sizes: dict[str, int], before: int = 0) -> dict[str, int]:
     """Return the bytes of each part of scratch, in whole lines, and of all; so many come before."""
     sizes = {name: -(-size // LINE_BYTES) * LINE_BYTES for name, size in sizes.items()}
@@ -95,7 +102,9 @@ UNUSED = {  # by some kernels
     "split_columns": False,
     "collides": False,
     "loaded_channels": 1,
-    "fetch_ahead": False,
+    "fetch_ahead": 0,
+    "rows_in_place": 0,
+    "strip": 0,
 }
 
 

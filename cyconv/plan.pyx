@@ -436,6 +436,9 @@ cdef class Plan:
             if self._separable:
                 second.scratch_bytes -= c.load_bytes
             c.load_bytes = 0
+            if c.rows_in_place:
+                c.block_pixels = min(c.rows_in_place, c.out_height) * c.out_width
+                c.block_shape = 1
         source = cnp.PyArray_DATA(x)
         target = cnp.PyArray_DATA(y)
         if c.collides and (<uintptr_t>target - <uintptr_t>source + LINE) % (PAGE // 2) < 2 * LINE:

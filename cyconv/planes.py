@@ -13,6 +13,7 @@ from cyconv.blocks import (
     Fields,
     apart,
     equal_blocks,
+    fetch_ahead,
     loaded_block,
     most_rows,
     schedule_fields,
@@ -22,7 +23,6 @@ from cyconv.geometry import Geometry
 from cyconv.tiles import CACHE_BYTES, Part, Target, exchanged_cycles, tile_vectors, walked_cycles
 
 MOST_PLANE_PIXELS = 8192  # of one plane: columns then find its rows in a near cache
-NEAR_PLANES_BYTES = 4 << 20  # of depthwise input and output: a processor sees no stream in columns that go down planes
 PICK = 9.0  # cycles that a depthwise layer's vector of pixels takes more where every second is picked
 RUN = 2.0  # what going along the rows of fewer channels than lanes takes longer, window by window
 PICKING_LANES = 4  # of a vector at least, to pick from it
@@ -290,8 +290,8 @@ def planar_depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Field
         block_pixels=rows * columns,
         block_shape=not pieces,
         load=False,
-        # Rows of runs are long: the processor sees them, and two blocks of them do not fit a cache.
-        fetch_ahead=step == 1 and itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_PLANES_BYTES,
+        # Rows of runs are long, and planes of a page or less follow each other at once: the processor sees them come.
+        fetch_ahead=fetch_ahead(g, target, fused) if step == 1 and prod(g.size) * itemsize > WAY_BYTES else 0,
         stream=not pieces and out_w * step % lanes == 0 and not fused and streams(g, target),
         unit=out_w if out_h > 1 else lanes,  # a block is at least a vector
     )

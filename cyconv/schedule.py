@@ -12,13 +12,13 @@ from math import gcd, prod
 
 from cyconv.blocks import (
     LINE_BYTES,
-    NEAR_BYTES,
     WAY_BYTES,
     WAYS,
     Fields,
     apart,
     equal_blocks,
     equal_columns,
+    fetch_ahead,
     loaded,
     loaded_block,
     most_rows,
@@ -50,6 +50,9 @@ SHORT_REDUCTION = 96  # whose tiles end so often that one vector is best, if its
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
 LEADING_VECTORS = (16, 8, 3)  # of channels at least, to load one more but each from one line; of many loads, of most
 TILE_ROWS = 8  # of a depthwise tile at most, under a window of one column
+ROWS_IN_PLACE = 16  # of a depthwise block at least, that tiles of up to four rows fill
+STRIP_BYTES = CACHE_BYTES * 3 // 4
+LEAST_STRIP = 16  # columns, whose windows share more than they do not
 LOADED_BYTES = 512  # of a pixel, that a depthwise layer loads together
 
 
@@ -179,6 +182,16 @@ def columnwise(g: Geometry, target: Target) -> bool:
     return known and g.dilation_rate == (1, 1) and whole_lines and not g.channels_first
 
 
+def strip_columns(g: Geometry, target: Target) -> int:
+    """Return how many columns of a depthwise layer are worked on row after row: their rows stay in a cache."""
+    rows = min(g.output_size[0], 2)
+    window = (g.window[0] - 1) * g.dilation_rate[0] + 1
+    inputs, outputs = (2 * rows - 1) * g.strides[0] + window, 2 * rows  # that are worked on, and that come next
+    column = g.filters * target.itemsize * (inputs * g.strides[1] + outputs)
+    out_w = g.output_size[1]
+    return -(-out_w // max(1, min(-(-out_w * column // STRIP_BYTES), out_w // LEAST_STRIP)))
+
+
 def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     """Return the schedule fields of a depthwise layer; `fused`: of the first step of a separable one."""
     out_h, out_w = g.output_size
@@ -219,6 +232,10 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     many_loads = strided or (waits if along else max(g.window) > 3)
     least = LEADING_VECTORS[strided + (strided and along and g.window == (3, 3))]
     leads = in_place and many_loads and g.filters % lanes == 0 and g.filters >= least * lanes
+    strip = strip_columns(g, target)
+    rows_in_place = 0
+    if in_place and not (few_sets or fused or stores):
+        rows_in_place = min(out_h, max(ROWS_IN_PLACE, 0 if pieces else rows)) if strip == out_w else out_h
     # Vectors behind the row that is one run, or behind each row of channels that are loaded together.
     behind = phases or grouped * loaded(rows, g.window[0], g.strides[0], g.dilation_rate[0])[0]
     return schedule_fields(
@@ -237,7 +254,9 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
         block_shape=not pieces,
         load=not in_place,
         collides=in_place and few_sets,
-        fetch_ahead=itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES,
+        rows_in_place=rows_in_place,
+        strip=strip if rows_in_place else out_w,
+        fetch_ahead=fetch_ahead(g, target, fused),
         stream=g.filters % lanes == 0 and not g.channels_first and not fused and streams(g, target),
         unit=out_w if out_h >= LEAST_ROWS[along] else 1,
         loaded_channels=channels,

@@ -296,11 +296,28 @@ def test_depthwise_sums_go_along_rows(dtype, window, strides, set_num_threads):
         want = check(case)
         with scheduled(columnwise=never):
             check(case)
-        for pixels in (512, 5):
-            with scheduled(SERIAL_FLOPS=100, MOST_BLOCK_PIXELS=pixels, STREAM_BYTES=0, NEAR_BYTES=0):
+        for pixels, rows, strip in ((512, 16, 1 << 20), (5, 0, 1 << 20), (5, 3, 1)):
+            choices = {"MOST_BLOCK_PIXELS": pixels, "ROWS_IN_PLACE": rows, "STRIP_BYTES": strip, "LEAST_STRIP": 4}
+            with scheduled(SERIAL_FLOPS=100, STREAM_BYTES=0, AHEAD_BYTES=0, **choices):
                 for threads in (1, 3, 7):
                     set_num_threads(threads)
                     np.testing.assert_array_equal(case.run(), want, err_msg=str(case))
+
+
+@pytest.mark.usefixtures("isa")
+@given(
+    case=cases("depthwise_conv", batches=(1, 3)),
+    rows=st.sampled_from([0, 1, 3, 16]),
+    columns=st.integers(1, 9),
+    threads=st.sampled_from([1, 3]),
+)
+def test_depthwise_strips_of_columns(case, rows, columns, threads, set_num_threads):
+    """Rows of a block, in strips or whole, while what comes next is fetched."""
+    want = check(case)
+    set_num_threads(threads)
+    choices = {"ROWS_IN_PLACE": rows, "STRIP_BYTES": 1, "LEAST_STRIP": columns, "AHEAD_BYTES": 0}
+    with scheduled(SERIAL_FLOPS=100, **choices):
+        np.testing.assert_array_equal(case.run(), want, err_msg=str(case))
 
 
 @pytest.mark.usefixtures("isa")

@@ -133,17 +133,16 @@ cdef inline void depthwise_tile(int R, int MR, int KC, bint WHOLE, int S, bint C
 
 cdef inline void depthwise_tiles(int R, int MR, int KC, bint WHOLE, int S, bint CHECK, const Conv* v, const REAL* x,
                                  const REAL* weights, REAL* y, Py_ssize_t row, Py_ssize_t column,
-                                 Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
-    """R rows x MR pixels, channel vectors [b0, b1). Where data come from memory, what the next rows read and write is
-    fetched ahead; from a cache the processor fetches it in time itself, and doing it twice costs a third."""
+                                 Py_ssize_t b0, Py_ssize_t b1, Ahead* ahead) noexcept nogil:
+    """R rows x MR pixels, channel vectors [b0, b1)."""
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
     cdef Py_ssize_t size = (v.window_h * v.window_w + 1) * LANES, b, at, xw = v.xw, yp = v.yp
     cdef Py_ssize_t window_h = v.window_h, window_w = v.window_w, stride = v.stride_w, dilation = v.dilation_w
     cdef Py_ssize_t dilation_h = v.dilation_h, row_step = v.dilation_h * v.xh, height = v.height
     cdef Py_ssize_t yh = v.out_width * v.yp
-    cdef Py_ssize_t next = b0 * LANES - v.leads, full = v.filters - LANES
+    cdef Py_ssize_t next = b0 * LANES - v.leads, full = v.filters - LANES, strides = v.stride_h * v.stride_w
     cdef size_t width = v.width
-    cdef int activation = v.activation, r, i
+    cdef int activation = v.activation
     cdef bint fetch_ahead = v.fetch_ahead, stream = v.stream
     cdef REAL slope = <REAL>v.slope
     x += row * v.xh + column * xw
@@ -152,63 +151,59 @@ cdef inline void depthwise_tiles(int R, int MR, int KC, bint WHOLE, int S, bint 
         next += LANES
         vrenew(xw)             # else dozens of addresses are kept across the loop, on the stack
         vrenew(row_step)
-        if WHOLE and fetch_ahead:
-            for r in range(R * S):
-                for i in range(MR * S):
-                    vprefetch(x + at + ((R - 1) * S + KC + r) * row_step + (i + KC // 2) * xw)
-            for r in range(0 if stream else R):
-                for i in range(MR):
-                    vprefetch(y + at + (R + r) * yh + i * yp)
+        if fetch_ahead:
+            fetch(&ahead[0], R * MR * strides)
+            fetch(&ahead[1], R * MR)
         depthwise_tile(R, MR, KC, WHOLE, S, CHECK, x + at, xw, row_step, weights + b * size, y + at, yp, yh, window_h,
                        window_w, stride, dilation, row, dilation_h, height, column, width, activation, slope, stream)
 
 cdef inline void depthwise_menu(int R, int KC, bint WHOLE, int S, bint CHECK, int mr, const Conv* v, const REAL* x,
                                 const REAL* w, REAL* y, Py_ssize_t row, Py_ssize_t column,
-                                Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
-    if mr == 1: depthwise_tiles(R, 1, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1)
-    elif mr == 2: depthwise_tiles(R, 2, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1)
+                                Py_ssize_t b0, Py_ssize_t b1, Ahead* ahead) noexcept nogil:
+    if mr == 1: depthwise_tiles(R, 1, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
+    elif mr == 2: depthwise_tiles(R, 2, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
     elif R * S < 4 or REGISTERS == 32:
-        if mr == 3: depthwise_tiles(R, 3, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1)
-        elif mr == 4: depthwise_tiles(R, 4, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1)
+        if mr == 3: depthwise_tiles(R, 3, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
+        elif mr == 4: depthwise_tiles(R, 4, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
         elif not WHOLE:
-            if mr == 5: depthwise_tiles(R, 5, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1)
-            elif mr == 6: depthwise_tiles(R, 6, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1)
-            elif mr == 7: depthwise_tiles(R, 7, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1)
-            elif mr == 8: depthwise_tiles(R, 8, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1)
+            if mr == 5: depthwise_tiles(R, 5, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
+            elif mr == 6: depthwise_tiles(R, 6, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
+            elif mr == 7: depthwise_tiles(R, 7, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
+            elif mr == 8: depthwise_tiles(R, 8, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
 
 cdef inline void depthwise_checked(int R, int KC, bint WHOLE, int S, bint check, int mr, const Conv* v, const REAL* x,
                                    const REAL* w, REAL* y, Py_ssize_t row, Py_ssize_t column,
-                                   Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
-    if check: depthwise_menu(R, KC, WHOLE, S, True, mr, v, x, w, y, row, column, b0, b1)
-    else: depthwise_menu(R, KC, WHOLE, S, False, mr, v, x, w, y, row, column, b0, b1)
+                                   Py_ssize_t b0, Py_ssize_t b1, Ahead* ahead) noexcept nogil:
+    if check: depthwise_menu(R, KC, WHOLE, S, True, mr, v, x, w, y, row, column, b0, b1, ahead)
+    else: depthwise_menu(R, KC, WHOLE, S, False, mr, v, x, w, y, row, column, b0, b1, ahead)
 
 cdef inline void depthwise_rows(int KC, int S, int rows, bint check, int mr, const Conv* v, const REAL* x,
                                 const REAL* w, REAL* y, Py_ssize_t row, Py_ssize_t column,
-                                Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
-    if rows == 2: depthwise_checked(2, KC, True, S, check, mr, v, x, w, y, row, column, b0, b1)
-    else: depthwise_checked(1, KC, True, S, check, mr, v, x, w, y, row, column, b0, b1)
+                                Py_ssize_t b0, Py_ssize_t b1, Ahead* ahead) noexcept nogil:
+    if rows == 2: depthwise_checked(2, KC, True, S, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+    else: depthwise_checked(1, KC, True, S, check, mr, v, x, w, y, row, column, b0, b1, ahead)
 
 cdef void run_depthwise_tiles(int kc, bint whole, int rows, bint check, int mr, const Conv* v, const REAL* x,
                               const REAL* w, REAL* y, Py_ssize_t row, Py_ssize_t column, Py_ssize_t b0,
-                              Py_ssize_t b1) noexcept nogil:
+                              Py_ssize_t b1, Ahead* ahead) noexcept nogil:
     """The menu: windows of 3 x 3 and 5 x 5 at strides 1 and 2, of 7 x 7 at stride 1, one row or two; chunks of 2 to
     MOST_TAPS taps at stride 1; single taps for the rest."""
     cdef int s = <int>v.stride_w
     if not whole:
-        if kc == 2: depthwise_checked(1, 2, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
-        elif kc == 3: depthwise_checked(1, 3, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
-        elif kc == 4: depthwise_checked(1, 4, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
+        if kc == 2: depthwise_checked(1, 2, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+        elif kc == 3: depthwise_checked(1, 3, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+        elif kc == 4: depthwise_checked(1, 4, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
         elif kc > 4 and REGISTERS == 32:
-            if kc == 5: depthwise_checked(1, 5, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
-            elif kc == 6: depthwise_checked(1, 6, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
-            elif kc == 7: depthwise_checked(1, 7, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
-            elif kc == 8: depthwise_checked(1, 8, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
-        else: depthwise_checked(1, 1, False, 1, check, mr, v, x, w, y, row, column, b0, b1)
-    elif kc == 3 and s == 1: depthwise_rows(3, 1, rows, check, mr, v, x, w, y, row, column, b0, b1)
-    elif kc == 3: depthwise_rows(3, 2, rows, check, mr, v, x, w, y, row, column, b0, b1)
-    elif kc == 5 and s == 1: depthwise_rows(5, 1, rows, check, mr, v, x, w, y, row, column, b0, b1)
-    elif kc == 5: depthwise_rows(5, 2, rows, check, mr, v, x, w, y, row, column, b0, b1)
-    else: depthwise_rows(7, 1, rows, check, mr, v, x, w, y, row, column, b0, b1)
+            if kc == 5: depthwise_checked(1, 5, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+            elif kc == 6: depthwise_checked(1, 6, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+            elif kc == 7: depthwise_checked(1, 7, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+            elif kc == 8: depthwise_checked(1, 8, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+        else: depthwise_checked(1, 1, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+    elif kc == 3 and s == 1: depthwise_rows(3, 1, rows, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+    elif kc == 3: depthwise_rows(3, 2, rows, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+    elif kc == 5 and s == 1: depthwise_rows(5, 1, rows, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+    elif kc == 5: depthwise_rows(5, 2, rows, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+    else: depthwise_rows(7, 1, rows, check, mr, v, x, w, y, row, column, b0, b1, ahead)
 
 cdef inline int chunk(const Conv* v, bint* whole) noexcept nogil:
     """Most taps of a window row whose weights are held in registers together; whether that is all of the window."""
@@ -293,6 +288,7 @@ cdef void depthwise_run(const Conv* c, const REAL* x, const REAL* weights, REAL*
     v.filters = unit
     v.yp = unit
     v.stream = False
+    v.fetch_ahead = 0
     while p < p1:
         row = p // c.out_width
         column = p - row * c.out_width
@@ -303,7 +299,7 @@ cdef void depthwise_run(const Conv* c, const REAL* x, const REAL* weights, REAL*
         while i < n:
             mr = min(8, n - i)
             run_depthwise_tiles(1, False, 1, False, <int>mr, &v, at + i * unit, weights, out + i * unit, 0, 0, 0,
-                                c.phases)
+                                c.phases, NULL)
             i += mr
         if c.yf == 1 and S == 1:
             memcpy(y + p * c.yp, out, count * F * sizeof(REAL))
@@ -317,7 +313,7 @@ cdef inline bint crowded(const Conv* v, Py_ssize_t apart) noexcept nogil:
 
 cdef void depthwise_row(const Conv* c, Conv* part, int kc, bint whole, int rows, bint inside, const REAL* x,
                         const REAL* w, REAL* y, Py_ssize_t ih, Py_ssize_t column, Py_ssize_t end, Py_ssize_t apart,
-                        Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
+                        Py_ssize_t b0, Py_ssize_t b1, Ahead* ahead) noexcept nogil:
     """Of `rows` rows of output at y every `apart`-th column in [column, end), channel vectors [b0, b1). `part`: c as
     these columns see it."""
     cdef Py_ssize_t iw = column * c.stride_w - c.left, count = (end - column + apart - 1) // apart
@@ -341,7 +337,7 @@ cdef void depthwise_row(const Conv* c, Conv* part, int kc, bint whole, int rows,
         last = mr + 1 if i < more else mr
         right = iw + (last - 1) * c.stride_w + (c.window_w - 1) * part.dilation_w        # the last column met
         run_depthwise_tiles(kc, whole, rows, not (inside and iw >= 0 and right < part.width), <int>last, part, x, w, y,
-                            ih, iw, b0, b1)
+                            ih, iw, b0, b1, ahead)
         iw += last * c.stride_w
         y += last * part.yp
 
@@ -366,6 +362,8 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
     while b < b1:
         v = c[0]
         v.leads = lead
+        if c.load:
+            v.fetch_ahead = 0
         if c.load and c.multiplier == 1:       # a few channels at a time, which a tile still finds in a near cache
             end = min(b + group, b1)
             c0 = min(b * LANES, c.filters - LANES)
@@ -400,12 +398,13 @@ cdef void depthwise_columns(const Conv* c, const REAL* x, const REAL* weights, R
     those of a row do under a window of one row. To depthwise_row columns are rows."""
     cdef Conv t = c[0]
     cdef Conv part
+    cdef Ahead[2] ahead
     cdef Py_ssize_t apart, q, column, iw, first = row, end = row + rows, last, strips, height
     cdef int kc
     cdef bint inside, whole
     t.width, t.height = c.height, c.width
     t.window_w, t.window_h = c.window_h, 1
-    t.stride_w, t.dilation_w = c.stride_h, c.dilation_h
+    t.stride_w, t.stride_h, t.dilation_w = c.stride_h, c.stride_w, c.dilation_h
     t.left = c.top
     t.xw, t.xh = c.xh, c.xw
     t.yp = c.out_width * c.yp
@@ -415,54 +414,70 @@ cdef void depthwise_columns(const Conv* c, const REAL* x, const REAL* weights, R
     height = (rows + strips - 1) // strips       # equal, no higher than a tile
     while first < end:
         last = min(first + height, end)
+        look_ahead(c, x, y, last, 0, c.out_width, max(0, (c.window_h - 1) * c.dilation_h + 1 - c.stride_h), ahead)
         for column in range(c.out_width):
             iw = column * c.stride_w - c.left
             inside = iw >= 0 and iw < c.width
             for q in range(apart):
                 depthwise_row(&t, &part, kc, whole, 1, inside, x, weights, y + column * c.yp, iw, first + q, last,
-                              apart, b0, b1)
+                              apart, b0, b1, ahead)
         first = last
+
+cdef void depthwise_strip(const Conv* c, const REAL* x, const REAL* weights, REAL* y, Py_ssize_t row, Py_ssize_t end,
+                          Py_ssize_t first, Py_ssize_t last, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
+    """Pixels [first, last) of output rows [row, end), channel vectors [b0, b1)."""
+    cdef Conv part
+    cdef Ahead[2] ahead
+    cdef Py_ssize_t apart = dealt(c, last - first, &part), ih, b, q, n = along_columns(c, x, last - first)
+    cdef Py_ssize_t group = GROUP if c.columnwise or apart > 1 else 4 * GROUP    # less where rows are met again
+    cdef Py_ssize_t met = max(0, (c.window_h - 1) * c.dilation_h + 1 - c.stride_h), start = row
+    cdef int kc, rows
+    cdef bint inside, whole, paired
+    cdef REAL* dst
+    kc = chunk(&part, &whole)
+    # Two rows share inputs and weights. One where two meet too much for two sets.
+    paired = whole and c.stride_h == c.stride_w and c.dilation_h == 1 and apart == 1 and not crowded(c, 2048)
+    while row < end:
+        rows = along_rows(c, end - row) if c.columnwise else 2 if paired and row + 2 <= end else 1
+        ih = row * c.stride_h - c.top
+        inside = ih >= 0 and ih + (rows - 1) * c.stride_h + (c.window_h - 1) * c.dilation_h < c.height
+        if row + rows < end or last == c.out_width:
+            look_ahead(c, x, y, row + rows, first, last, met, ahead)
+        else:                  # of a row, or rows, the next strip
+            look_ahead(c, x, y, start, last, min(last + c.strip, c.out_width), 0, ahead)
+        dst = y + row * c.out_width * c.yp
+        b = b0
+        while b < b1:
+            if c.columnwise:
+                q = first
+                while q < last:
+                    run_along(rows, not inside, c, x, weights, dst + q * c.yp, ih, q * c.stride_w - c.left,
+                              min(n, last - q), b, min(b + group, b1), ahead)
+                    q += n
+            else:
+                for q in range(apart):
+                    depthwise_row(c, &part, kc, whole, rows, inside, x, weights, dst, ih, first + q, last, apart, b,
+                                  min(b + group, b1), ahead)
+            b += group
+        row += rows
 
 cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, REAL* y, Py_ssize_t p0, Py_ssize_t p1,
                             Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
     """Output pixels [p0, p1) of one image, channel vectors [b0, b1)."""
-    cdef Conv part
-    cdef Py_ssize_t p = p0, row, column, end, ih, b, q, n = 0, apart = dealt(c, min(c.out_width, p1 - p0), &part)
-    cdef Py_ssize_t group = GROUP if c.columnwise or apart > 1 else 4 * GROUP    # less where rows are met again
-    cdef int kc, rows
-    cdef bint inside, whole, paired
-    kc = chunk(&part, &whole)
-    paired = whole and c.stride_h == c.stride_w and c.dilation_h == 1 and apart == 1
+    cdef Py_ssize_t p = p0, row, column, end, rows, first, last
     while p < p1:
         row = p // c.out_width
         column = p - row * c.out_width
         end = min(c.out_width, column + p1 - p)
-        if c.window_w == c.stride_h == 1 < c.window_h and column == 0 and p1 - p > c.out_width:
-            n = (p1 - p) // c.out_width
-            depthwise_columns(c, x, weights, y, row, n, b0, b1)
-            p += n * c.out_width
-            continue
-        if c.columnwise:
-            rows = along_rows(c, (p1 - p) // c.out_width if column == 0 else 0)
-            n = along_columns(c, x, end - column)
+        rows = max(1, (p1 - p) // c.out_width) if column == 0 else 1
+        if c.window_w == c.stride_h == 1 < c.window_h and rows > 1:
+            depthwise_columns(c, x, weights, y, row, rows, b0, b1)
         else:
-            # Two rows where both are whole: they share inputs and weights. One where two meet too much for two sets.
-            rows = 2 if paired and column == 0 and p + 2 * c.out_width <= p1 and not crowded(c, 2048) else 1
-        ih = row * c.stride_h - c.top
-        inside = ih >= 0 and ih + (rows - 1) * c.stride_h + (c.window_h - 1) * c.dilation_h < c.height
-        b = b0
-        while b < b1:
-            if c.columnwise:
-                q = column
-                while q < end:
-                    run_along(rows, not inside, c, x, weights, y + (p + q - column) * c.yp, ih, q * c.stride_w - c.left,
-                              min(n, end - q), b, min(b + group, b1))
-                    q += n
-            else:
-                for q in range(apart):
-                    depthwise_row(c, &part, kc, whole, rows, inside, x, weights, y + (p - column) * c.yp, ih,
-                                  column + q, end, apart, b, min(b + group, b1))
-            b += group
+            first = column
+            while first < end:
+                last = min(first + c.strip, end)
+                depthwise_strip(c, x, weights, y, row, row + rows, first, last, b0, b1)
+                first = last
         p += end - column + (rows - 1) * c.out_width
 
 cdef void run_depthwise(const Conv* c, const Conv* _, const void* x, const void* weights, const void* second_weights,

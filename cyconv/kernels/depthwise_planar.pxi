@@ -73,7 +73,7 @@ cdef inline void plane_store(vec v, REAL* y, Py_ssize_t count, int activation, R
 
 cdef inline void plane_column(int K, int S, int LIVE, bint RUN, bint CHECK, const Conv* c, const PlaneBlock* block,
                               const REAL* plane, Py_ssize_t column, const lanes* inside, const REAL* weights, REAL* y,
-                              Py_ssize_t count) noexcept nogil:
+                              Py_ssize_t count, Ahead* ahead) noexcept nogil:
     """A vector of pixels, or RUN of elements, of which `count` are stored, in each row of output. LIVE: how many of
     these a row of input meets. CHECK: some lanes are outside of the plane."""
     cdef vec[7] acc                       # by age
@@ -94,16 +94,18 @@ cdef inline void plane_column(int K, int S, int LIVE, bint RUN, bint CHECK, cons
     for q in range(1, LIVE):
         plane_step(K, S, LIVE, CHECK, 0, q, &x, pitch, &row, rows, step, inside, low, high, wv, acc)
     for r in range(LIVE - 1, out_rows):
-        if fetch_ahead:                   # what the next block's rows, or the next plane's, read and write here
-            for q in range(S * S):
-                vprefetch(x + out_rows * S * pitch + q // S * pitch + q % S * LANES)
-            vprefetch(y + out_rows * out_width)
+        if fetch_ahead:
+            fetch(&ahead[0], S * S)
+            fetch(&ahead[1], 1)
         plane_step(K, S, LIVE, CHECK, 0, LIVE, &x, pitch, &row, rows, step, inside, low, high, wv, acc)
         plane_store(acc[LIVE - 1], y, count, activation, slope, stream)
         y += out_width
     for q in range(1, LIVE):
         if q > out_rows:                  # fewer than those begun
             return
+        if fetch_ahead:
+            fetch(&ahead[0], S * S)
+            fetch(&ahead[1], 1)
         plane_step(K, S, LIVE, CHECK, q, LIVE, &x, pitch, &row, rows, step, inside, low, high, wv, acc)
         plane_store(acc[LIVE - 1], y, count, activation, slope, stream)
         y += out_width
@@ -117,9 +119,14 @@ cdef inline void plane_columns(int K, int S, int LIVE, bint RUN, const Conv* c, 
     cdef Py_ssize_t step = c.phases if RUN else 1, columns = block.columns * step, size = K * K + 1, f, i, k, column
     cdef Py_ssize_t at, out_columns = block.out_columns * step, count = min(out_columns, LANES)
     cdef int q
+    cdef Ahead[2] ahead
     cdef const REAL* plane
     cdef const REAL* w
     for f in range(b0, b1):
+        # What the same rows of the next plane read and write.
+        begin_at(&ahead[0], x + (f + 1) // c.multiplier * c.xc + max(0, block.row) * c.xh + max(0, block.column),
+                 out_columns * S, c.xh)
+        begin_at(&ahead[1], y + (f + 1) * c.yf, 0 if c.stream or c.fetch_ahead == 1 else out_columns, c.out_width)
         plane = x + f // c.multiplier * c.xc
         if c.load and RUN:
             for k in range(block.rows if columns > 0 else 0):
@@ -139,9 +146,11 @@ cdef inline void plane_columns(int K, int S, int LIVE, bint RUN, const Conv* c, 
                 inside[q] = vlanes(vbits(-at, columns - at), 0)
             w = weights + (k % step * LANES if RUN else f) * size
             if not MASKS and column >= 0 and column + ((K - 1) * step + LANES if S == 1 else 3 * LANES) <= columns:
-                plane_column(K, S, LIVE, RUN, False, c, block, plane, column, inside, w, y + f * c.yf + k, count)
+                plane_column(K, S, LIVE, RUN, False, c, block, plane, column, inside, w, y + f * c.yf + k, count,
+                             ahead)
             else:
-                plane_column(K, S, LIVE, RUN, True, c, block, plane, column, inside, w, y + f * c.yf + k, count)
+                plane_column(K, S, LIVE, RUN, True, c, block, plane, column, inside, w, y + f * c.yf + k, count,
+                             ahead)
 
 cdef void run_plane_columns(const Conv* c, PlaneBlock* block, const REAL* x, const REAL* weights, REAL* y,
                             REAL* loaded, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:

@@ -65,6 +65,7 @@ cdef extern from "simd.h" nogil:
     const int PLACES
     void vcount(Py_ssize_t*, Py_ssize_t, Py_ssize_t) noexcept
     void vprefetch(const REAL*) noexcept
+    void vahead(const REAL*) noexcept
     void vfence() noexcept
     int two_passes() noexcept
     void vrenew(Py_ssize_t) noexcept
@@ -90,6 +91,7 @@ include "rows.pxi"
 include "conv.pxi"
 include "dots.pxi"
 include "planar.pxi"
+include "ahead.pxi"
 include "along.pxi"
 include "depthwise.pxi"
 include "depthwise_planar.pxi"

@@ -41,6 +41,8 @@
 #undef CYTHON_INLINE
 #define CYTHON_INLINE inline __attribute__((always_inline))
 #define vprefetch(p) __builtin_prefetch(p)
+/* To the second-level cache: what is needed so late that the first would have lost it again. */
+#define vahead(p) __builtin_prefetch(p, 0, 2)
 /* Orders what vstream has stored before all stores that follow. */
 #if defined(__x86_64__)
 #define vfence() __asm__ volatile("sfence" ::: "memory")
@@ -64,6 +66,7 @@
 #else
 #define CYCONV_INLINE static inline
 #define vprefetch(p) ((void)(p))
+#define vahead(p) ((void)(p))
 #define vfence() ((void)0)
 #define vrenew(n) ((void)(n))
 #define vpin(v) ((void)(v))
