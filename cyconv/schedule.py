@@ -153,6 +153,7 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
         spread=spread,
         filter_unit=1 if across else unit,
         dots=across,
+        fetch_ahead=across and fetch_ahead(g, target, fused),
         direct=not stores,
         together=1 if stores or spread or across else max(1, CACHE_BYTES // 2 // (weights * width * itemsize)),
         leave_out=leave_out,

@@ -26,6 +26,10 @@ cdef inline void begin_at(Ahead* a, const REAL* first, Py_ssize_t row, Py_ssize_
     a.left = a.row = row
     a.gap = pitch - row
 
+cdef inline Py_ssize_t met_again(const Conv* c) noexcept nogil:
+    """Rows of input that both a row of output and the next one meet."""
+    return max(0, (c.window_h - 1) * c.dilation_h + 1 - c.stride_h)
+
 cdef void look_ahead(const Conv* c, const REAL* x, const REAL* y, Py_ssize_t row, Py_ssize_t first, Py_ssize_t last,
                      Py_ssize_t met, Ahead* ahead) noexcept nogil:
     """What pixels [first, last) of a row of output, and of those below it, read and write; but for the first rows of

@@ -36,6 +36,8 @@ cdef struct Taps:
     bint stream                         # results go past the caches
     int activation
     REAL slope
+    Ahead* ahead                        # dots: the input that comes next, and vectors of it for each pixel, 0: none
+    Py_ssize_t fetched
 
 cdef inline void multiply_add(int MR, int NV, int NH, const REAL** r, Py_ssize_t k, const REAL* w, vec* acc,
                               half* part) noexcept nogil:
@@ -458,8 +460,9 @@ cdef void run_taps(const Conv* c, const Conv* v, Taps* t, Py_ssize_t p0, Py_ssiz
     t.resume = False
 
 cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0,
-                   Py_ssize_t b1, const REAL* weights, REAL* y, char* scratch, REAL* out) noexcept nogil:
-    """Output pixels [p0, p1), filter blocks [b0, b1) counted over all groups. `v`: where the input is."""
+                   Py_ssize_t b1, const REAL* weights, REAL* y, char* scratch, REAL* out, Ahead* ahead) noexcept nogil:
+    """Output pixels [p0, p1), filter blocks [b0, b1) counted over all groups. `v`: where the input is. `ahead`: what
+    comes next of it, or NULL."""
     cdef Py_ssize_t* offsets = <Py_ssize_t*>scratch
     cdef Py_ssize_t* places = offsets + c.block_pixels + PLACES
     cdef Part* parts = <Part*>(places + c.block_pixels + PLACES)
@@ -478,6 +481,8 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
     t.stream = c.stream
     t.activation = c.activation
     t.slope = <REAL>c.slope
+    t.ahead = ahead
+    t.fetched = c.stride_h * c.stride_w * c.channels // (LANES * (b1 - b0)) if ahead != NULL else 0
     if c.leave_out < 2:
         count = divide(c, v, p0, p1, pitch, offsets, places, parts)
     block_filters(c, c.blocks - 1, &last)
@@ -517,8 +522,14 @@ cdef void conv_block(const Conv* c, const Conv* _, const REAL* x, const REAL* we
                      char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
     cdef Conv v
     cdef const REAL* src = view(c, &v, x, p0, min(p1, c.out_height * c.out_width), True, <REAL*>scratch)
+    cdef Ahead[2] ahead
+    cdef Py_ssize_t row = (p1 - 1) // c.out_width, column = p1 - row * c.out_width
+    if c.block_shape or column == c.out_width:
+        look_ahead(c, x, y, row + 1, 0, c.out_width, met_again(c), ahead)
+    else:
+        look_ahead(c, x, y, row, column, min(column + p1 - p0, c.out_width), 0, ahead)
     multiply(c, &v, src, p0, p1, b0, b1, weights, y, scratch + c.load_bytes,
-             <REAL*>(scratch + c.load_bytes + c.tile_bytes))
+             <REAL*>(scratch + c.load_bytes + c.tile_bytes), ahead if c.fetch_ahead else NULL)
 
 cdef void run_conv(const Conv* c, const Conv* _, const void* x, const void* weights, const void* second_weights,
                    void* y, char* scratch, int threads, team_t team) noexcept nogil:

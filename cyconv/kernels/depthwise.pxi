@@ -414,7 +414,7 @@ cdef void depthwise_columns(const Conv* c, const REAL* x, const REAL* weights, R
     height = (rows + strips - 1) // strips       # equal, no higher than a tile
     while first < end:
         last = min(first + height, end)
-        look_ahead(c, x, y, last, 0, c.out_width, max(0, (c.window_h - 1) * c.dilation_h + 1 - c.stride_h), ahead)
+        look_ahead(c, x, y, last, 0, c.out_width, met_again(c), ahead)
         for column in range(c.out_width):
             iw = column * c.stride_w - c.left
             inside = iw >= 0 and iw < c.width
@@ -430,7 +430,7 @@ cdef void depthwise_strip(const Conv* c, const REAL* x, const REAL* weights, REA
     cdef Ahead[2] ahead
     cdef Py_ssize_t apart = dealt(c, last - first, &part), ih, b, q, n = along_columns(c, x, last - first)
     cdef Py_ssize_t group = GROUP if c.columnwise or apart > 1 else 4 * GROUP    # less where rows are met again
-    cdef Py_ssize_t met = max(0, (c.window_h - 1) * c.dilation_h + 1 - c.stride_h), start = row
+    cdef Py_ssize_t start = row
     cdef int kc, rows
     cdef bint inside, whole, paired
     cdef REAL* dst
@@ -442,7 +442,7 @@ cdef void depthwise_strip(const Conv* c, const REAL* x, const REAL* weights, REA
         ih = row * c.stride_h - c.top
         inside = ih >= 0 and ih + (rows - 1) * c.stride_h + (c.window_h - 1) * c.dilation_h < c.height
         if row + rows < end or last == c.out_width:
-            look_ahead(c, x, y, row + rows, first, last, met, ahead)
+            look_ahead(c, x, y, row + rows, first, last, met_again(c), ahead)
         else:                  # of a row, or rows, the next strip
             look_ahead(c, x, y, start, last, min(last + c.strip, c.out_width), 0, ahead)
         dst = y + row * c.out_width * c.yp

@@ -50,9 +50,9 @@ cdef inline void dot_tile(int F, const Taps* t, const REAL* x, const Py_ssize_t*
     cdef REAL[DOTS + LANES] sums
     cdef Py_ssize_t run = t.run, k = 0, at = 0, left = t.window_h * t.window_w, kw = t.window_w
     cdef Py_ssize_t next_row = t.step_h - (t.window_w - 1) * t.step_w - t.run, next_tap = t.step_w - t.run
-    cdef const REAL* next = x + offsets[0] + FETCH
-    cdef bint fetch = left == 1 and offsets[pixels - 1] - offsets[0] == (pixels - 1) * run
     cdef int i, f
+    if t.fetched:
+        fetch(t.ahead, t.fetched * pixels)
     for i in range(DOTS // F):
         r[i] = x + offsets[min(i, pixels - 1)]          # what is behind the last pixel is computed and not stored
         vhold(r[i])
@@ -72,10 +72,6 @@ cdef inline void dot_tile(int F, const Taps* t, const REAL* x, const Py_ssize_t*
                 for f in range(F):
                     acc[i * F + f] += xv * wv[f]
             at += LANES
-            if fetch:
-                for i in range(DOTS // F):
-                    vprefetch(next + i * LANES)
-                next += DOTS // F * LANES
             if k < run:
                 continue
         else:

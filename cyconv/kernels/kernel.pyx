@@ -80,18 +80,17 @@ from cyconv import erfc
 cdef enum:
     ERFC_SIZE = 32
     PREFETCH = 512       # elements of packed weights ahead of the tile
-    FETCH = 2048         # elements of an input ahead of a tile that reads all of it once, in one go
     LINE = 64            # bytes of a cache line
     MOST_SHARED = 8      # pixels of a row, whose channel vectors share lines, that are finished before the next ones
     GROUP = 512 // sizeof(vec)    # channel vectors of a depthwise row, at least, that are finished before the next ones
 
 include "activate.pxi"
 include "tasks.pxi"
+include "ahead.pxi"
 include "rows.pxi"
 include "conv.pxi"
 include "dots.pxi"
 include "planar.pxi"
-include "ahead.pxi"
 include "along.pxi"
 include "depthwise.pxi"
 include "depthwise_planar.pxi"

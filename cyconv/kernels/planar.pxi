@@ -158,6 +158,7 @@ cdef void multiply_planes(const Conv* c, const REAL* x, Py_ssize_t p0, Py_ssize_
     t.resume = t.half = False
     t.blocks = 1
     t.block = 0
+    t.fetched = 0
     t.stream = c.stream
     t.activation = c.activation
     t.slope = <REAL>c.slope

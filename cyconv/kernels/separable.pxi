@@ -16,7 +16,7 @@ cdef void separable_block(const Conv* c, const Conv* pointwise, const REAL* x, c
         middle -= p0 * c.filters
         depthwise_block(c, NULL, x, weights, NULL, middle, scratch, p0, p1, 0, c.blocks)
         multiply(pointwise, pointwise, middle, p0, p1, b0, b1, pointwise_weights, y, rest,
-                 <REAL*>(rest + pointwise.tile_bytes))
+                 <REAL*>(rest + pointwise.tile_bytes), NULL)
 
 cdef void run_separable(const Conv* c, const Conv* pointwise, const void* x, const void* weights,
                         const void* pointwise_weights, void* y, char* scratch, int threads, team_t team) noexcept nogil:

@@ -32,7 +32,7 @@ cdef inline void walk_row(int LIVE, int F, int NV, const Conv* c, const REAL* x,
             for v in range(NV):
                 xv[v] = vpart(p + v * LANES, some[v], NULL, NULL)
                 if kw == 0:                      # the next row's: of many planes, the processor does not see them come
-                    vprefetch(p + v * LANES + pitch)
+                    vahead(p + v * LANES + pitch)
             for age in range(LIVE):
                 for f in range(F):
                     wv = vset(w[age * F + f])
