@@ -15,7 +15,7 @@
 cdef inline int along_rows(const Conv* c, Py_ssize_t whole) noexcept nogil:
     """Rows of output that are worked on together, the first of so many whole ones: equal parts of as many as have room
     in the registers; at stride 2 of 3 x 3 windows, in the caches."""
-    cdef Py_ssize_t most = 4 if c.window_w == 3 and c.stride_w == 1 else 3 if c.window_w == 5 else 2, parts
+    cdef Py_ssize_t most = 4 if c.window_w * c.stride_w == 3 else 2 if c.window_w == 7 else 3, parts
     if whole < 2 or c.stride_h != c.stride_w:
         return 1
     parts = (whole + most - 1) // most
@@ -167,7 +167,7 @@ cdef inline void along_menu(int K, int S, int rows, bint check, const Conv* c, c
         along_checked(K, S, 1, check, c, x, w, y, row, column, count, b0, b1, ahead)
     elif rows == 2:
         along_checked(K, S, 2, check, c, x, w, y, row, column, count, b0, b1, ahead)
-    elif (K == 5 or K * S == 3) and rows == 3:
+    elif K < 7 and rows == 3:
         along_checked(K, S, 3, check, c, x, w, y, row, column, count, b0, b1, ahead)
     elif K * S == 3:
         along_checked(K, S, 4, check, c, x, w, y, row, column, count, b0, b1, ahead)
