@@ -30,11 +30,15 @@ cdef inline Py_ssize_t met_again(const Conv* c) noexcept nogil:
     """Rows of input that both a row of output and the next one meet."""
     return max(0, (c.window_h - 1) * c.dilation_h + 1 - c.stride_h)
 
-cdef void look_ahead(const Conv* c, const REAL* x, const REAL* y, Py_ssize_t row, Py_ssize_t first, Py_ssize_t last,
-                     Py_ssize_t met, Ahead* ahead) noexcept nogil:
+cdef inline void look_ahead(const Conv* c, const REAL* x, const REAL* y, Py_ssize_t row, Py_ssize_t first,
+                            Py_ssize_t last, Py_ssize_t met, Ahead* ahead) noexcept nogil:
     """What pixels [first, last) of a row of output, and of those below it, read and write; but for the first rows of
     input, so many. `ahead`: of the input, of the output."""
-    cdef Py_ssize_t ih = max(0, row * c.stride_h - c.top) + met, iw = max(0, first * c.stride_w - c.left)
+    cdef Py_ssize_t ih, iw
+    if not c.fetch_ahead:
+        return
+    ih = max(0, row * c.stride_h - c.top) + met
+    iw = max(0, first * c.stride_w - c.left)
     begin_at(&ahead[0], x + ih * c.xh + iw * c.xw, (last - first) * c.stride_w * c.xw, c.xh)
     begin_at(&ahead[1], y + (row * c.out_width + first) * c.yp, (last - first) * c.yp, c.out_width * c.yp)
     if c.stream or c.fetch_ahead == 1:

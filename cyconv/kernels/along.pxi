@@ -98,10 +98,11 @@ cdef inline void along_next(int K, int S, int R, bint ROWS, bint COLUMN, int liv
     for r in range(R):
         acc[(L - 1) * R + r] = vload(w - LANES)
 
-cdef inline void along(int K, int S, int R, bint CHECK, const Conv* c, const REAL* x, const REAL* weights, REAL* y,
-                       Py_ssize_t row, Py_ssize_t first, Py_ssize_t count, Py_ssize_t b0, Py_ssize_t b1,
-                       Ahead* ahead) noexcept nogil:
-    """R rows of `count` pixels, channel vectors [b0, b1). `row`, `first`: of the input, where a window begins first."""
+cdef inline void along(int K, int S, int R, bint CHECK, bint AHEAD, const Conv* c, const REAL* x,
+                       const REAL* weights, REAL* y, Py_ssize_t row, Py_ssize_t first, Py_ssize_t count, Py_ssize_t b0,
+                       Py_ssize_t b1, Ahead* ahead) noexcept nogil:
+    """R rows of `count` pixels, channel vectors [b0, b1). `row`, `first`: of the input, where a window begins first.
+    AHEAD: what comes next is fetched."""
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
     cdef Py_ssize_t xw = c.xw, yp = c.yp, yh = c.out_width * c.yp, row_step = c.xh
     cdef Py_ssize_t next = b0 * LANES - c.leads, full = c.filters - LANES, b, at, n, column
@@ -109,7 +110,7 @@ cdef inline void along(int K, int S, int R, bint CHECK, const Conv* c, const REA
     cdef lanes some
     cdef size_t height = c.height, width = c.width
     cdef int L = (K + S - 1) // S, activation = c.activation, k, t, r
-    cdef bint fetch_ahead = c.fetch_ahead, stream = c.stream
+    cdef bint stream = c.stream
     cdef REAL slope = <REAL>c.slope
     cdef vec[15] acc                       # by age and row
     cdef vec[9] held
@@ -136,7 +137,7 @@ cdef inline void along(int K, int S, int R, bint CHECK, const Conv* c, const REA
             src += xw
             column += 1
         while n >= L:
-            if fetch_ahead:
+            if AHEAD:
                 fetch(&ahead[0], R * S * S)
                 fetch(&ahead[1], R)
             along_next(K, S, R, CHECK, CHECK, L, &src, xw, row_step, some, w, held, row, height, &column, width, acc,
@@ -144,45 +145,57 @@ cdef inline void along(int K, int S, int R, bint CHECK, const Conv* c, const REA
             n -= 1
         for t in range(1, L):              # fewer pixels than meet a column
             if n == L - t:
-                if fetch_ahead:
+                if AHEAD:
                     fetch(&ahead[0], R * S * S)
                     fetch(&ahead[1], R)
                 along_next(K, S, R, CHECK, True, L - t, &src, xw, row_step, some, w, held, row, height, &column, width,
                            acc, &dst, yp, yh, activation, slope, stream)
                 n -= 1
 
-cdef inline void along_checked(int K, int S, int R, bint check, const Conv* c, const REAL* x, const REAL* w, REAL* y,
-                               Py_ssize_t row, Py_ssize_t column, Py_ssize_t count, Py_ssize_t b0, Py_ssize_t b1,
-                               Ahead* ahead) noexcept nogil:
+cdef inline void along_checked(int K, int S, int R, bint AHEAD, bint check, const Conv* c, const REAL* x,
+                               const REAL* w, REAL* y, Py_ssize_t row, Py_ssize_t column, Py_ssize_t count,
+                               Py_ssize_t b0, Py_ssize_t b1, Ahead* ahead) noexcept nogil:
     # The columns between a row's first ones and its last ones are inside, but for odd padding.
     if check or column < S - K or column + (count - 1) * S + K > c.width + (K - 1) // S * S:
-        along(K, S, R, True, c, x, w, y, row, column, count, b0, b1, ahead)
+        along(K, S, R, True, AHEAD, c, x, w, y, row, column, count, b0, b1, ahead)
     else:
-        along(K, S, R, False, c, x, w, y, row, column, count, b0, b1, ahead)
+        along(K, S, R, False, AHEAD, c, x, w, y, row, column, count, b0, b1, ahead)
 
-cdef inline void along_menu(int K, int S, int rows, bint check, const Conv* c, const REAL* x, const REAL* w, REAL* y,
-                            Py_ssize_t row, Py_ssize_t column, Py_ssize_t count, Py_ssize_t b0, Py_ssize_t b1,
-                            Ahead* ahead) noexcept nogil:
+cdef inline void along_menu(int K, int S, bint AHEAD, int rows, bint check, const Conv* c, const REAL* x,
+                            const REAL* w, REAL* y, Py_ssize_t row, Py_ssize_t column, Py_ssize_t count,
+                            Py_ssize_t b0, Py_ssize_t b1, Ahead* ahead) noexcept nogil:
     if rows == 1:
-        along_checked(K, S, 1, check, c, x, w, y, row, column, count, b0, b1, ahead)
+        along_checked(K, S, 1, AHEAD, check, c, x, w, y, row, column, count, b0, b1, ahead)
     elif rows == 2:
-        along_checked(K, S, 2, check, c, x, w, y, row, column, count, b0, b1, ahead)
+        along_checked(K, S, 2, AHEAD, check, c, x, w, y, row, column, count, b0, b1, ahead)
     elif K < 7 and rows == 3:
-        along_checked(K, S, 3, check, c, x, w, y, row, column, count, b0, b1, ahead)
+        along_checked(K, S, 3, AHEAD, check, c, x, w, y, row, column, count, b0, b1, ahead)
     elif K * S == 3:
-        along_checked(K, S, 4, check, c, x, w, y, row, column, count, b0, b1, ahead)
+        along_checked(K, S, 4, AHEAD, check, c, x, w, y, row, column, count, b0, b1, ahead)
 
-cdef void run_along(int rows, bint check, const Conv* c, const REAL* x, const REAL* w, REAL* y, Py_ssize_t row,
-                    Py_ssize_t column, Py_ssize_t count, Py_ssize_t b0, Py_ssize_t b1, Ahead* ahead) noexcept nogil:
+cdef inline void along_windows(bint AHEAD, int rows, bint check, const Conv* c, const REAL* x, const REAL* w, REAL* y,
+                               Py_ssize_t row, Py_ssize_t column, Py_ssize_t count, Py_ssize_t b0, Py_ssize_t b1,
+                               Ahead* ahead) noexcept nogil:
     """The menu: windows of 3 x 3 and 5 x 5 at strides 1 and 2, of 7 x 7 at stride 1, one row or more."""
     if sizeof(vec) == LINE:
         if c.window_w == 3 and c.stride_w == 1:
-            along_menu(3, 1, rows, check, c, x, w, y, row, column, count, b0, b1, ahead)
+            along_menu(3, 1, AHEAD, rows, check, c, x, w, y, row, column, count, b0, b1, ahead)
         elif c.window_w == 3:
-            along_menu(3, 2, rows, check, c, x, w, y, row, column, count, b0, b1, ahead)
+            along_menu(3, 2, AHEAD, rows, check, c, x, w, y, row, column, count, b0, b1, ahead)
         elif c.window_w == 5 and c.stride_w == 1:
-            along_menu(5, 1, rows, check, c, x, w, y, row, column, count, b0, b1, ahead)
+            along_menu(5, 1, AHEAD, rows, check, c, x, w, y, row, column, count, b0, b1, ahead)
         elif c.window_w == 5:
-            along_menu(5, 2, rows, check, c, x, w, y, row, column, count, b0, b1, ahead)
+            along_menu(5, 2, AHEAD, rows, check, c, x, w, y, row, column, count, b0, b1, ahead)
         else:
-            along_menu(7, 1, rows, check, c, x, w, y, row, column, count, b0, b1, ahead)
+            along_menu(7, 1, AHEAD, rows, check, c, x, w, y, row, column, count, b0, b1, ahead)
+
+# Two functions: with both in one, layers in a cache would take 3-10 % longer.
+
+cdef void run_along(int rows, bint check, const Conv* c, const REAL* x, const REAL* w, REAL* y, Py_ssize_t row,
+                    Py_ssize_t column, Py_ssize_t count, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
+    along_windows(False, rows, check, c, x, w, y, row, column, count, b0, b1, NULL)
+
+cdef void run_along_ahead(int rows, bint check, const Conv* c, const REAL* x, const REAL* w, REAL* y, Py_ssize_t row,
+                          Py_ssize_t column, Py_ssize_t count, Py_ssize_t b0, Py_ssize_t b1,
+                          Ahead* ahead) noexcept nogil:
+    along_windows(True, rows, check, c, x, w, y, row, column, count, b0, b1, ahead)

@@ -428,7 +428,7 @@ cdef void depthwise_strip(const Conv* c, const REAL* x, const REAL* weights, REA
     """Pixels [first, last) of output rows [row, end), channel vectors [b0, b1)."""
     cdef Conv part
     cdef Ahead[2] ahead
-    cdef Py_ssize_t apart = dealt(c, last - first, &part), ih, b, q, n = along_columns(c, x, last - first)
+    cdef Py_ssize_t apart = dealt(c, last - first, &part), ih, iw, b, q, n = along_columns(c, x, last - first)
     cdef Py_ssize_t group = GROUP if c.columnwise or apart > 1 else 4 * GROUP    # less where rows are met again
     cdef Py_ssize_t start = row
     cdef int kc, rows
@@ -451,8 +451,13 @@ cdef void depthwise_strip(const Conv* c, const REAL* x, const REAL* weights, REA
             if c.columnwise:
                 q = first
                 while q < last:
-                    run_along(rows, not inside, c, x, weights, dst + q * c.yp, ih, q * c.stride_w - c.left,
-                              min(n, last - q), b, min(b + group, b1), ahead)
+                    iw = q * c.stride_w - c.left
+                    if c.fetch_ahead:
+                        run_along_ahead(rows, not inside, c, x, weights, dst + q * c.yp, ih, iw, min(n, last - q), b,
+                                        min(b + group, b1), ahead)
+                    else:
+                        run_along(rows, not inside, c, x, weights, dst + q * c.yp, ih, iw, min(n, last - q), b,
+                                  min(b + group, b1))
                     q += n
             else:
                 for q in range(apart):
