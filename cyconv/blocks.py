@@ -11,7 +11,7 @@ from cyconv.tiles import Target, read_cache
 
 LINE_BYTES = 64  # of a cache
 NEAR_BYTES = 16 << 20  # of input and output, that a last-level cache still has from the call before
-AHEAD_BYTES = 8 << 20  # of input and output, that come from far at times
+AHEAD_BYTES = 8 << 20  # of input and output, that nearer caches have little of from the call before
 STREAM_BYTES = 8 << 20  # of output, that the next reader would not find in a cache
 STREAM_VECTOR = 32  # bytes of a vector that is stored so: half a line
 WAYS = read_cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the first-level cache holds
@@ -75,7 +75,7 @@ def streams(g: Geometry, target: Target) -> bool:
 
 
 def fetch_ahead(g: Geometry, target: Target, fused: bool) -> int:
-    """Return whether a depthwise layer fetches ahead: 0 no, 1 inputs, 2 outputs, too, which `fused` has in a cache."""
+    """Return what a layer fetches ahead: 0 nothing, 1 inputs, 2 outputs, too, which a `fused` step has in a cache."""
     far = (prod(g.input_shape) + prod(g.output_shape)) * target.itemsize > AHEAD_BYTES
     return far * (1 if fused else 2)
 

@@ -10,6 +10,7 @@ cdef struct Ahead:
     Py_ssize_t row, gap                   # elements of a row, 0: nothing is fetched; from its end to the next one
 
 cdef inline void fetch(Ahead* a, Py_ssize_t vectors) noexcept nogil:
+    """The next so many vectors, of a row or a little beyond its end."""
     cdef Py_ssize_t k
     if a.row == 0:
         return

@@ -4,6 +4,7 @@
 #   task             a range of output pixels x a range of channel vectors           (threads)
 #   pixel block      input read in place (borders too), or loaded to scratch where channels are not contiguous,
 #                    multiplied, fewer than a vector, or collide in the first-level cache
+#   strip            columns of long rows: those at work and those that come next   (second-level cache)
 #   row, or more     up to 2 KiB of channel vectors at a time: long enough runs for the processor to fetch ahead, short
 #                    enough for the next tile to find its neighbour's columns in the first-level cache; under a window
 #                    of one column all of them, of a column of as many rows as a tile is high
