@@ -180,7 +180,8 @@ def columnwise(g: Geometry, target: Target) -> bool:
     """
     known = g.window[0] == g.window[1] and (g.window[1], g.strides[1]) in {(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)}
     whole_lines = target.lanes * target.itemsize == LINE_BYTES and g.filters >= target.lanes
-    return known and g.dilation_rate == (1, 1) and whole_lines and not g.channels_first
+    along = known and g.dilation_rate == (1, 1) and whole_lines and not g.channels_first
+    return along and not one_channel_groups(g, target)  # by itself, not in a separable layer, such a one is dense
 
 
 def strip_columns(g: Geometry, target: Target) -> int:

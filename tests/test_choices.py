@@ -305,19 +305,16 @@ def test_depthwise_sums_go_along_rows(dtype, window, strides, set_num_threads):
 
 
 @pytest.mark.usefixtures("isa")
-@given(
-    case=cases("depthwise_conv", batches=(1, 3)),
-    rows=st.sampled_from([0, 1, 3, 16]),
-    columns=st.integers(1, 9),
-    threads=st.sampled_from([1, 3]),
-)
-def test_depthwise_strips_of_columns(case, rows, columns, threads, set_num_threads):
-    """Rows of a block, in strips or whole, while what comes next is fetched."""
-    want = check(case)
-    set_num_threads(threads)
-    choices = {"ROWS_IN_PLACE": rows, "STRIP_BYTES": 1, "LEAST_STRIP": columns, "AHEAD_BYTES": 0}
-    with scheduled(SERIAL_FLOPS=100, **choices):
-        np.testing.assert_array_equal(case.run(), want, err_msg=str(case))
+@dtypes
+@pytest.mark.parametrize("channels, multiplier", [(1, 8), (3, 16), (2, 40)])
+@pytest.mark.parametrize("window, strides", [(3, 1), (3, 2), (5, 1), (7, 1)])
+def test_separable_layers_of_many_filters_a_channel(dtype, channels, multiplier, window, strides):
+    """By itself the first step is a dense layer of groups, with its order of taps: the layer adds in that order too."""
+    weights = (window, window, channels, multiplier), (1, 1, channels * multiplier, 5)
+    case = make("separable_conv", (2, 9, 11, channels), *weights, dtype=dtype, padding="same", strides=strides)
+    middle = ops.depthwise_conv(case.inputs, case.kernels[0], **case.options)
+    want = ops.pointwise_conv(middle, case.kernels[1], bias=case.bias)
+    np.testing.assert_array_equal(check(case), want)
 
 
 @pytest.mark.usefixtures("isa")
@@ -344,12 +341,13 @@ def test_depthwise_meets_whole_cache_lines(op, dtype, channels, window, strides,
 
 
 @pytest.mark.usefixtures("isa")
-@given(case=cases(batches=(1, 2)), offset=st.sampled_from([0, 16, 64]))
-def test_results_that_go_past_the_caches(case, offset):
-    """Large ones do, here all; those that do not start on a cache line do not. What comes next is fetched meanwhile."""
+@given(case=cases(batches=(1, 2)), offset=st.sampled_from([0, 16, 64]), rows=st.sampled_from([0, 1, 3, 16]))
+def test_results_that_go_past_the_caches(case, offset, rows):
+    """Large ones do, here all; those that do not start on a cache line do not. What comes next is fetched, and
+    depthwise layers are cut into strips of columns."""
     want = check(case)
     out = at_offset(np.empty_like(want), offset)
-    with scheduled(STREAM_BYTES=0, AHEAD_BYTES=0):
+    with scheduled(STREAM_BYTES=0, AHEAD_BYTES=0, ROWS_IN_PLACE=rows, STRIP_BYTES=1, LEAST_STRIP=rows + 1):
         case.run(out=out)
     np.testing.assert_array_equal(out, want, err_msg=str(case))
 
