@@ -74,10 +74,14 @@ def streams(g: Geometry, target: Target) -> bool:
     return prod(g.output_shape) * target.itemsize >= STREAM_BYTES and target.lanes * target.itemsize >= STREAM_VECTOR
 
 
+def touched_bytes(g: Geometry, target: Target) -> int:
+    """Return the bytes of input and output."""
+    return (prod(g.input_shape) + prod(g.output_shape)) * target.itemsize
+
+
 def fetch_ahead(g: Geometry, target: Target, fused: bool) -> int:
     """Return what a layer fetches ahead: 0 nothing, 1 inputs, 2 outputs, too, which a `fused` step has in a cache."""
-    far = (prod(g.input_shape) + prod(g.output_shape)) * target.itemsize > AHEAD_BYTES
-    return far * (1 if fused else 2)
+    return (1 if fused else 2) * (touched_bytes(g, target) > AHEAD_BYTES)
 
 
 def scratch_sizes(sizes: dict[str, int], before: int = 0) -> dict[str, int]:

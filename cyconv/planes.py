@@ -18,6 +18,7 @@ from cyconv.blocks import (
     most_rows,
     schedule_fields,
     streams,
+    touched_bytes,
 )
 from cyconv.geometry import Geometry
 from cyconv.tiles import CACHE_BYTES, Part, Target, exchanged_cycles, tile_vectors, walked_cycles
@@ -202,7 +203,7 @@ def walk_blocking(g: Geometry, target: Target) -> tuple[float, Fields]:
     blocks = -(-filters // WALKED_FILTERS)
     block_filters = -(-filters // blocks)
     if in_place:
-        far = itemsize * (prod(g.input_shape) + prod(g.output_shape)) > NEAR_BYTES
+        far = touched_bytes(g, target) > NEAR_BYTES
         rows = out_h if not far else rows if blocks > 1 else FAR_ROWS * (kh - 1)
     met = min(g.size[0], out_h + kh - 1 - g.pads[0][0]) + (-(-out_h // rows) - 1) * (kh - 1)
     last = filters - (blocks - 1) * block_filters

@@ -51,7 +51,7 @@ LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole 
 LEADING_VECTORS = (16, 8, 3)  # of channels at least, to load one more but each from one line; of many loads, of most
 TILE_ROWS = 8  # of a depthwise tile at most, under a window of one column
 ROWS_IN_PLACE = 16  # of a depthwise block at least, that tiles of up to four rows fill
-STRIP_BYTES = CACHE_BYTES * 3 // 4
+STRIP_BYTES = CACHE_BYTES * 3 // 4  # of a strip's rows that are worked on, and of those that come next
 LEAST_STRIP = 16  # columns, whose windows share more than they do not
 LOADED_BYTES = 512  # of a pixel, that a depthwise layer loads together
 
@@ -234,10 +234,10 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     many_loads = strided or (waits if along else max(g.window) > 3)
     least = LEADING_VECTORS[strided + (strided and along and g.window == (3, 3))]
     leads = in_place and many_loads and g.filters % lanes == 0 and g.filters >= least * lanes
-    strip = strip_columns(g, target)
-    rows_in_place = 0
+    strip, rows_in_place = out_w, 0
     if in_place and not (few_sets or fused or stores):
-        rows_in_place = min(out_h, max(ROWS_IN_PLACE, 0 if pieces else rows)) if strip == out_w else out_h
+        strip = strip_columns(g, target)
+        rows_in_place = out_h if strip < out_w else min(out_h, max(ROWS_IN_PLACE, 0 if pieces else rows))
     # Vectors behind the row that is one run, or behind each row of channels that are loaded together.
     behind = phases or grouped * loaded(rows, g.window[0], g.strides[0], g.dilation_rate[0])[0]
     return schedule_fields(
@@ -257,7 +257,7 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
         load=not in_place,
         collides=in_place and few_sets,
         rows_in_place=rows_in_place,
-        strip=strip if rows_in_place else out_w,
+        strip=strip,
         fetch_ahead=fetch_ahead(g, target, fused),
         stream=g.filters % lanes == 0 and not g.channels_first and not fused and streams(g, target),
         unit=out_w if out_h >= LEAST_ROWS[along] else 1,
