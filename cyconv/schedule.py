@@ -46,7 +46,9 @@ LOAD = 3.0  # cycles of a vector of channels that is copied with the padding aro
 TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 FEW_LINES = 15  # under one of 1 x 2 pixels and a 3 x 3 window at stride 2, or of 8 pixels and 8 taps of one row
 PLACES = 8  # of pixels, written at a time: some behind those of a dense block
-SHORT_REDUCTION = 96  # whose tiles end so often that one vector is best, if its loads are hidden by multiply-adds
+# (products of a sum, width of its tiles at most), where multiply-adds hide a tile's loads: short ones end often, and one
+# vector ends soonest; the shortest wait for their stores, which neighbours share a run of.
+SHORT_REDUCTIONS = ((4, 4), (10, 2), (96, 1))
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
 LEADING_VECTORS = (16, 8, 3)  # of channels at least, to load one more but each from one line; of many loads, of most
 TILE_ROWS = 8  # of a depthwise tile at most, under a window of one column
@@ -133,8 +135,9 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
         loaded_cycles = LOAD * prod(g.size) * g.channels / lanes / groups * padded
         found = [dot_tile(filters, way, target, 0 if n else loaded_cycles) for n, way in enumerate(ways[:2])]
     else:
-        low = spread or (target.two_passes and held % lanes == 0 and weights <= SHORT_REDUCTION)
-        found = [tile_vectors(held / lanes, way, target, 1 if low else 4) for way in ways]
+        short = SHORT_REDUCTIONS if target.two_passes and held % lanes == 0 else ()
+        most = 1 if spread else next((width for products, width in short if weights <= products), 4)
+        found = [tile_vectors(held / lanes, way, target, most) for way in ways]
     leave_out = min(range(len(found)), key=lambda n: found[n][0])
     cycles, vectors = found[leave_out]
     width = vectors * (1 if across else lanes)
