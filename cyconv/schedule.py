@@ -46,8 +46,8 @@ LOAD = 3.0  # cycles of a vector of channels that is copied with the padding aro
 TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 FEW_LINES = 15  # under one of 1 x 2 pixels and a 3 x 3 window at stride 2, or of 8 pixels and 8 taps of one row
 PLACES = 8  # of pixels, written at a time: some behind those of a dense block
-# (products of a sum, width of its tiles at most), where multiply-adds hide a tile's loads: short ones end often, and one
-# vector ends soonest; the shortest wait for their stores, which neighbours share a run of.
+# (products of a sum, width of its tiles at most) where multiply-adds hide a tile's loads: short ones end often, and one
+# vector ends soonest; the shortest wait for their stores, and runs of them wait least.
 SHORT_REDUCTIONS = ((4, 4), (10, 2), (96, 1))
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
 LEADING_VECTORS = (16, 8, 3)  # of channels at least, to load one more but each from one line; of many loads, of most
@@ -156,7 +156,7 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
         spread=spread,
         filter_unit=1 if across else unit,
         dots=across,
-        fetch_ahead=across and fetch_ahead(g, target, fused),
+        fetch_ahead=(across or g.groups == 1) and not fused and fetch_ahead(g, target, True),
         direct=not stores,
         together=1 if stores or spread or across else max(1, CACHE_BYTES // 2 // (weights * width * itemsize)),
         leave_out=leave_out,

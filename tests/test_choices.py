@@ -151,7 +151,8 @@ def test_the_time_of_half_a_vector_changes_no_bit(case):
 @pytest.mark.usefixtures("isa")
 @dtypes
 def test_filter_blocks_together_change_no_bit(dtype, set_num_threads):
-    """Pixels go through as many filter blocks as are said to be together, in tiles one vector wide and wider ones."""
+    """Pixels go through as many filter blocks as are said to be together, in tiles one vector wide and wider ones; what
+    comes next is fetched meanwhile, or not."""
     choose = schedule.single
     for shape, kernel, options in (
         ((2, 9, 11, 20), (1, 1, 20, 250), {}),
@@ -170,7 +171,8 @@ def test_filter_blocks_together_change_no_bit(dtype, set_num_threads):
                     assert fields["blocks"] > 1
                     return depthwise, {**fields, "together": together}
 
-                with scheduled(single=on, SHORT_REDUCTIONS=short, SERIAL_FLOPS=100, **by_planes()):
+                near = 1 << 40 if together == 2 else 0  # no input is fetched ahead, or all is
+                with scheduled(single=on, SHORT_REDUCTIONS=short, SERIAL_FLOPS=100, AHEAD_BYTES=near, **by_planes()):
                     for threads in (1, 3):
                         set_num_threads(threads)
                         results.append(check(case))

@@ -34,7 +34,7 @@ cdef struct Conv:
     Py_ssize_t load                       # always load input to scratch; else only where padding is touched
     Py_ssize_t collides                   # load, too, where results lie at the same place of a page as the input
     Py_ssize_t loaded_channels            # channels of a loaded pixel
-    Py_ssize_t fetch_ahead                # depthwise, dots: what comes next, 0 not, 1 of inputs, 2 of outputs, too
+    Py_ssize_t fetch_ahead                # what comes next, 0 not, 1 of inputs, 2 (depthwise) of outputs, too
     Py_ssize_t rows_in_place              # depthwise: of output, worked on together where nothing is loaded; else 0
     Py_ssize_t strip                      # depthwise: of their columns, those that are worked on row after row
     Py_ssize_t stream                     # outputs go to memory past the caches: whole vectors, aligned to themselves

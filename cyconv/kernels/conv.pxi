@@ -10,7 +10,8 @@
 #                    or one tap and all pixels that it meets, the sums kept in scratch from tap to tap
 #   pixels           those of a tile: their inputs stay for all of these filter blocks (first-level cache)
 #   tile             MR pixels x NV vectors of sums, and NH halves of vectors          (registers)
-#   taps, channels   one broadcast a pixel, one load a vector, MR * NV multiply-adds
+#   taps, channels   one broadcast a pixel, one load a vector, MR * NV multiply-adds; one prefetch, of weights or, from
+#                    memory, of the input of the next block
 #
 # A tile's end costs nothing if the next one's multiply-adds begin meanwhile. A core looks some 300 instructions ahead,
 # half as many where two threads share it: few lie between tiles, and no address waits for a vector unit.
@@ -36,19 +37,19 @@ cdef struct Taps:
     bint stream                         # results go past the caches
     int activation
     REAL slope
-    Ahead* ahead                        # dots: the input that comes next, and vectors of it for each pixel, 0: none
-    Py_ssize_t fetched
+    Ahead* ahead                        # the input that comes next,
+    Py_ssize_t fetched                  # and how many elements of it are fetched with each pixel
 
-cdef inline void multiply_add(int MR, int NV, int NH, const REAL** r, Py_ssize_t k, const REAL* w, vec* acc,
-                              half* part) noexcept nogil:
-    """Input k of each pixel times its weights, added to a tile's sums."""
+cdef inline void multiply_add(int MR, int NV, int NH, const REAL** r, Py_ssize_t k, const REAL* w, const char* soon,
+                              vec* acc, half* part) noexcept nogil:
+    """Input k of each pixel times its weights, added to a tile's sums. `soon`: what is fetched meanwhile."""
     cdef vec wv[4]
     cdef half wh[3]
     cdef vec xv
     cdef half xh
     cdef Py_ssize_t i, j                                # as wide as addresses: unrolled in time where integers wrap
     if MR > 3:                                          # lower tiles wait for loads
-        vprefetch(w + PREFETCH)
+        vprefetch(<const REAL*>soon)
     for j in range(NV):                                 # two or three uses: GCC would load again for each
         wv[j] = vfetch(w + j * LANES) if 1 < MR < 4 else vload(w + j * LANES)
     for j in range(NH):
@@ -125,8 +126,12 @@ cdef inline void tiles(int MR, int NV, int NH, int SPREAD, const Taps* t, const 
     cdef REAL* dst
     cdef const Py_ssize_t* end = offsets + count * MR
     cdef const Py_ssize_t* jump
-    cdef Py_ssize_t block, kw, k, stop, at, left, back = t.back
+    cdef const char* soon
+    cdef Py_ssize_t block, kw, k, stop, at, left, pace, back = t.back, elements = t.fetched * MR
+    cdef Py_ssize_t line = t.line * sizeof(REAL), share = 0
     cdef Py_ssize_t i, j
+    if elements:                   # bytes with each product: all at once would keep those waiting that are needed now
+        share = -(-elements * <Py_ssize_t>sizeof(REAL) // max(1, t.window_h * t.window_w * t.run))
     # What no sum needs rests in memory: the compiler would find room for it, or for addresses, in vector registers.
     vrest(x)
     vrest(t)
@@ -163,6 +168,11 @@ cdef inline void tiles(int MR, int NV, int NH, int SPREAD, const Taps* t, const 
                     for j in range(NV):
                         acc[i * NV + j] = xv
             w += t.before
+            soon = <const char*>(w + PREFETCH)
+            pace = line
+            if elements and block == t.blocks:
+                soon = <const char*>t.ahead.next
+                pace = share
             left = t.window_h * t.window_w
             if left:
                 for i in range(MR):
@@ -185,7 +195,8 @@ cdef inline void tiles(int MR, int NV, int NH, int SPREAD, const Taps* t, const 
                             w += SPREAD * LANES
                             k += LANES
                         else:
-                            multiply_add(MR, NV, NH, r, k, w, acc, part)
+                            multiply_add(MR, NV, NH, r, k, w, soon, acc, part)
+                            soon += pace
                             w += t.line
                             k += 1
                         if k == stop:
@@ -210,6 +221,8 @@ cdef inline void tiles(int MR, int NV, int NH, int SPREAD, const Taps* t, const 
                 break
             first += t.block
             dst += NV * LANES
+        if elements:
+            go_on(t.ahead, elements)
         offsets += MR
         places += MR
 
@@ -462,7 +475,7 @@ cdef void run_taps(const Conv* c, const Conv* v, Taps* t, Py_ssize_t p0, Py_ssiz
 cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0,
                    Py_ssize_t b1, const REAL* weights, REAL* y, char* scratch, REAL* out, Ahead* ahead) noexcept nogil:
     """Output pixels [p0, p1), filter blocks [b0, b1) counted over all groups. `v`: where the input is. `ahead`: what
-    comes next of it, or NULL."""
+    comes next of it."""
     cdef Py_ssize_t* offsets = <Py_ssize_t*>scratch
     cdef Py_ssize_t* places = offsets + c.block_pixels + PLACES
     cdef Part* parts = <Part*>(places + c.block_pixels + PLACES)
@@ -482,7 +495,6 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
     t.activation = c.activation
     t.slope = <REAL>c.slope
     t.ahead = ahead
-    t.fetched = c.stride_h * c.stride_w * c.channels // (LANES * (b1 - b0)) if ahead != NULL else 0
     if c.leave_out < 2:
         count = divide(c, v, p0, p1, pitch, offsets, places, parts)
     block_filters(c, c.blocks - 1, &last)
@@ -499,6 +511,7 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
         t.back = held - stored if c.direct or filters > LANES else 0
         t.half = t.line % LANES != 0
         t.blocks = max(1, min(c.together, b1 - b, (filters - first) // most))    # equal ones
+        t.fetched = c.stride_h * c.stride_w * c.channels if c.fetch_ahead and b == b0 else 0
         src = x + (first if c.spread else g * (c.channels // c.groups))
         at = 0
         for i in range(count):
@@ -529,7 +542,7 @@ cdef void conv_block(const Conv* c, const Conv* _, const REAL* x, const REAL* we
     else:
         look_ahead(c, x, y, row, column, min(column + p1 - p0, c.out_width), 0, ahead)
     multiply(c, &v, src, p0, p1, b0, b1, weights, y, scratch + c.load_bytes,
-             <REAL*>(scratch + c.load_bytes + c.tile_bytes), ahead if c.fetch_ahead else NULL)
+             <REAL*>(scratch + c.load_bytes + c.tile_bytes), ahead)
 
 cdef void run_conv(const Conv* c, const Conv* _, const void* x, const void* weights, const void* second_weights,
                    void* y, char* scratch, int threads, team_t team) noexcept nogil:

@@ -52,7 +52,7 @@ cdef inline void dot_tile(int F, const Taps* t, const REAL* x, const Py_ssize_t*
     cdef Py_ssize_t next_row = t.step_h - (t.window_w - 1) * t.step_w - t.run, next_tap = t.step_w - t.run
     cdef int i, f
     if t.fetched:
-        fetch(t.ahead, t.fetched * pixels)
+        fetch(t.ahead, t.fetched * pixels // LANES)
     for i in range(DOTS // F):
         r[i] = x + offsets[min(i, pixels - 1)]          # what is behind the last pixel is computed and not stored
         vhold(r[i])
