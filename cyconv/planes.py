@@ -156,6 +156,7 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
     block_filters = min(PLANAR_FILTERS, tiles * target.tile_pixels[vectors])
     run = -(-((rows - 1) * block.pitch + columns) // lanes) * lanes
     unit, aligned = whole_vectors(g, block, lanes)
+    zipped = target.spreads and not (planes or fused) and g.groups == 1 and filters <= 4 <= lanes
     fields = schedule_fields(
         {
             "load_bytes": 0 if fused else block.load_bytes,
@@ -173,7 +174,7 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
         block_shape=not pieces,
         split_rows=block.split_rows,
         split_columns=block.split_columns,
-        stream=direct and aligned and streams(g, target),
+        stream=((direct and aligned) or zipped) and streams(g, target),
         unit=unit,
     )
     return g.groups * cycles, fields

@@ -136,8 +136,8 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
         found = [dot_tile(filters, way, target, 0 if n else loaded_cycles) for n, way in enumerate(ways[:2])]
     else:
         short = SHORT_REDUCTIONS if target.two_passes and held % lanes == 0 else ()
-        most = 1 if spread else next((width for products, width in short if weights <= products), 4)
-        found = [tile_vectors(held / lanes, way, target, most) for way in ways]
+        widest = 1 if spread else next((width for products, width in short if weights <= products), 4)
+        found = [tile_vectors(held / lanes, way, target, widest) for way in ways]
     leave_out = min(range(len(found)), key=lambda n: found[n][0])
     cycles, vectors = found[leave_out]
     width = vectors * (1 if across else lanes)

@@ -365,6 +365,9 @@ def test_results_past_the_caches_in_blocks(dtype, data_format, set_num_threads):
         ("conv", (7, 16), 6, (1, 1, 3, 96)),
         ("conv", (5, 32), 64, (3, 3, 4, 64)),
         ("pointwise_conv", (6, 56), 24, (24, 56)),
+        ("conv", (9, 53), 3, (3, 3, 3, 3)),  # vectors of pixels, zipped
+        ("pointwise_conv", (11, 37), 4, (4, 4)),
+        ("conv", (5, 70), 6, (2, 1, 6, 2)),
         ("depthwise_conv", (4, 272), 32, (3, 3, 32, 1)),
         ("depthwise_conv", (1, 272), 16, (1, 3, 16, 1)),
         ("depthwise_conv", (12, 48), 40, (5, 5, 40, 2)),

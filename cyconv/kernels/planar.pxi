@@ -159,7 +159,7 @@ cdef void multiply_planes(const Conv* c, const REAL* x, Py_ssize_t p0, Py_ssize_
     t.blocks = 1
     t.block = 0
     t.fetched = 0
-    t.stream = c.stream
+    t.stream = c.stream and c.direct
     t.activation = c.activation
     t.slope = <REAL>c.slope
     for i in range(c.block_filters):
@@ -201,6 +201,8 @@ cdef void scatter_planes(const Conv* c, const REAL* src, Py_ssize_t pitch, Py_ss
     y += p * c.yp + f * c.yf
     if c.yp == 1:
         copy(src, pitch, filters, count, y, c.yf)
+    elif c.stream and filters == c.yp and count >= LANES:                # of two to four
+        interleave(src, pitch, filters, count, y, True)
     else:
         transpose(src, pitch, 1, filters, count, 0, 0, y, c.yp, False)
 

@@ -147,8 +147,13 @@ cdef void square(const REAL* src, Py_ssize_t across, Py_ssize_t skip, Py_ssize_t
             if i >= skip and i < skip + count:
                 vstore(dst + (i - skip) * pitch, v[i])
 
-cdef void interleave(const REAL* src, Py_ssize_t pitch, Py_ssize_t planes, Py_ssize_t count, REAL* dst) noexcept nogil:
-    """dst[count][planes] <- src[planes][pitch], for two to four planes and at least a vector of pixels."""
+cdef inline void put(bint STREAM, REAL* dst, vec v) noexcept nogil:
+    if STREAM: vstream(dst, v)
+    else: vstore(dst, v)
+
+cdef inline void interleave_vectors(bint STREAM, const REAL* src, Py_ssize_t pitch, Py_ssize_t planes, Py_ssize_t count,
+                                    REAL* dst) noexcept nogil:
+    """STREAM: past the caches, whole vectors of pixels."""
     cdef Py_ssize_t i = 0
     cdef vec a, b, c, d, ac, bd
     cdef int half
@@ -157,21 +162,31 @@ cdef void interleave(const REAL* src, Py_ssize_t pitch, Py_ssize_t planes, Py_ss
         a = vload(src + i)
         b = vload(src + pitch + i)
         if planes == 2:
-            vstore(dst + 2 * i, vzip(a, b, 0))
-            vstore(dst + 2 * i + LANES, vzip(a, b, 1))
+            put(STREAM, dst + 2 * i, vzip(a, b, 0))
+            put(STREAM, dst + 2 * i + LANES, vzip(a, b, 1))
         elif planes == 3:
             c = vload(src + 2 * pitch + i)
             for half in range(3):
-                vstore(dst + 3 * i + half * LANES, vzip3(a, b, c, half))
+                put(STREAM, dst + 3 * i + half * LANES, vzip3(a, b, c, half))
         else:
             c = vload(src + 2 * pitch + i)
             d = vload(src + 3 * pitch + i)
             for half in range(2):
                 ac = vzip(a, c, half)
                 bd = vzip(b, d, half)
-                vstore(dst + 4 * i + 2 * half * LANES, vzip(ac, bd, 0))
-                vstore(dst + 4 * i + (2 * half + 1) * LANES, vzip(ac, bd, 1))
+                put(STREAM, dst + 4 * i + 2 * half * LANES, vzip(ac, bd, 0))
+                put(STREAM, dst + 4 * i + (2 * half + 1) * LANES, vzip(ac, bd, 1))
         i += LANES
+
+cdef void interleave(const REAL* src, Py_ssize_t pitch, Py_ssize_t planes, Py_ssize_t count, REAL* dst,
+                     bint stream) noexcept nogil:
+    """dst[count][planes] <- src[planes][pitch], for two to four planes and at least a vector of pixels; stream: past
+    the caches where that is aligned."""
+    cdef Py_ssize_t whole = count // LANES * LANES if stream and <uintptr_t>dst % sizeof(vec) == 0 else 0, last
+    interleave_vectors(True, src, pitch, planes, whole, dst)
+    if whole < count:
+        last = min(whole, count - LANES)
+        interleave_vectors(False, src + last, pitch, planes, count - last, dst + last * planes)
 
 cdef void deal(const REAL* src, Py_ssize_t planes, Py_ssize_t count, REAL* dst, Py_ssize_t pitch) noexcept nogil:
     """dst[planes][pitch] <- src[count][planes], for two to four planes and at least a vector of pixels."""
@@ -210,7 +225,7 @@ cdef void transpose(const REAL* src, Py_ssize_t across, Py_ssize_t along, Py_ssi
             deal(src, columns, rows, dst, pitch)
             return
         if 2 <= rows <= 4 and pitch == rows and columns >= LANES:
-            interleave(src, across, rows, columns, dst)
+            interleave(src, across, rows, columns, dst, False)
             return
     for i in range(downs if gather else rights):
         for k in range(rights if gather else downs):
