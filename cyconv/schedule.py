@@ -156,7 +156,8 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
         spread=spread,
         filter_unit=1 if across else unit,
         dots=across,
-        fetch_ahead=(across or g.groups == 1) and not fused and fetch_ahead(g, target, True),
+        # A tile has its share of what comes next, unless it is of one group or tap among others.
+        fetch_ahead=(across or (g.groups == 1 and leave_out < 2)) and not fused and fetch_ahead(g, target, True),
         direct=not stores,
         together=1 if stores or spread or across else max(1, CACHE_BYTES // 2 // (weights * width * itemsize)),
         leave_out=leave_out,
