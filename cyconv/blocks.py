@@ -79,10 +79,10 @@ def touched_bytes(g: Geometry, target: Target) -> int:
     return (prod(g.input_shape) + prod(g.output_shape)) * target.itemsize
 
 
-def fetch_ahead(g: Geometry, target: Target, fused: bool) -> int:
-    """Return what a layer fetches ahead: 0 nothing, 1 inputs, 2 outputs, too, which a `fused` step has in a cache."""
+def fetch_ahead(g: Geometry, target: Target, outputs: bool) -> int:
+    """Return what a layer fetches ahead: 0 nothing, 1 inputs, 2 `outputs`, too."""
     skips = any(stride > window for stride, window in zip(g.strides, g.window, strict=True))  # some of the input
-    return (1 if fused else 2) * (not skips and touched_bytes(g, target) > AHEAD_BYTES)
+    return (2 if outputs else 1) * (not skips and touched_bytes(g, target) > AHEAD_BYTES)
 
 
 def scratch_sizes(sizes: dict[str, int], before: int = 0) -> dict[str, int]:

@@ -293,7 +293,7 @@ def planar_depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Field
         block_shape=not pieces,
         load=False,
         # Rows of runs are long, and planes of a page or less follow each other at once: the processor sees them come.
-        fetch_ahead=fetch_ahead(g, target, fused) if step == 1 and prod(g.size) * itemsize > WAY_BYTES else 0,
+        fetch_ahead=fetch_ahead(g, target, not fused) if step == 1 and prod(g.size) * itemsize > WAY_BYTES else 0,
         stream=not pieces and out_w * step % lanes == 0 and not fused and streams(g, target),
         unit=out_w if out_h > 1 else lanes,  # a block is at least a vector
     )

@@ -146,6 +146,8 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
     # Whole vectors go to scratch, and their filters from there, unless a tile stores a part of its only vector.
     in_part = target.halves and held == lanes
     stores = g.channels_first or leave_out == 2 or (filters < held <= lanes and not (across or in_part))
+    # A tile fetches its share of what comes next: of one group, or of one tap, there is none.
+    shared = across or (g.groups == 1 and leave_out < 2)
     fields = schedule_fields(
         {
             "load_bytes": 0 if fused else loaded_pixels * g.channels * itemsize,
@@ -156,8 +158,7 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
         spread=spread,
         filter_unit=1 if across else unit,
         dots=across,
-        # A tile has its share of what comes next, unless it is of one group or tap among others.
-        fetch_ahead=(across or (g.groups == 1 and leave_out < 2)) and not fused and fetch_ahead(g, target, True),
+        fetch_ahead=shared and not fused and fetch_ahead(g, target, outputs=False),
         direct=not stores,
         together=1 if stores or spread or across else max(1, CACHE_BYTES // 2 // (weights * width * itemsize)),
         leave_out=leave_out,
@@ -262,7 +263,7 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
         collides=in_place and few_sets,
         rows_in_place=rows_in_place,
         strip=strip,
-        fetch_ahead=fetch_ahead(g, target, fused),
+        fetch_ahead=fetch_ahead(g, target, outputs=not fused),  # of a fused step they are in a cache
         stream=g.filters % lanes == 0 and not g.channels_first and not fused and streams(g, target),
         unit=out_w if out_h >= LEAST_ROWS[along] else 1,
         loaded_channels=channels,
