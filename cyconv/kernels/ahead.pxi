@@ -41,12 +41,11 @@ cdef inline void look_ahead(const Conv* c, const REAL* x, const REAL* y, Py_ssiz
     """What pixels [first, last) of a row of output, and of those below it, read and write; but for the first rows of
     input, so many. `ahead`: of the input, of the output."""
     cdef Py_ssize_t ih, iw
-    begin_at(&ahead[0], x, 0, 0)
-    begin_at(&ahead[1], y, 0, 0)
     if not c.fetch_ahead:
         return
     ih = max(0, row * c.stride_h - c.top) + met
     iw = max(0, first * c.stride_w - c.left)
     begin_at(&ahead[0], x + ih * c.xh + iw * c.xw, (last - first) * c.stride_w * c.xw, c.xh)
-    if c.fetch_ahead == 2 and not c.stream:
-        begin_at(&ahead[1], y + (row * c.out_width + first) * c.yp, (last - first) * c.yp, c.out_width * c.yp)
+    begin_at(&ahead[1], y + (row * c.out_width + first) * c.yp, (last - first) * c.yp, c.out_width * c.yp)
+    if c.stream or c.fetch_ahead == 1:
+        ahead[1].row = 0
