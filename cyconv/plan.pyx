@@ -254,8 +254,8 @@ cdef class Plan:
         if self._separable:
             pixel_cycles += g.flops / flops_a_cycle * 2
         parts, filter_parts, threads = tasks.share(
-            units, unit, blocks, full_blocks, last.flops, inputs + outputs, self._packed_bytes, pixel_cycles,
-            flops_a_cycle, self._run == self._kernels.depthwise, bool(self._conv.planar), most)
+            units, unit, blocks, full_blocks, last.flops, inputs + outputs, self._out_bytes, self._packed_bytes,
+            pixel_cycles, flops_a_cycle, self._run == self._kernels.depthwise, bool(self._conv.planar), most)
         if self._separable:
             self._second.pixel_parts, self._second.filter_parts = parts, filter_parts
         else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-IN_TURNS = 1.25  # price of results that two threads write in turns
+from cyconv.blocks import LINE_BYTES
+
+IN_TURNS = 24  # cycles of a line of results where threads write those of a pixel in turns
 PARTS_A_THREAD = 2  # at most
 LEAST_PART_FLOPS = 8_000_000  # what another thread could take over: some 100 us
 TILE_PIXELS = 6  # of a large register tile
@@ -19,6 +21,7 @@ def share(
     full_blocks: float,
     flops: int,
     elements: int,
+    out_bytes: int,
     weight_bytes: int,
     pixel_cycles: float,
     flops_a_cycle: int,
@@ -29,7 +32,7 @@ def share(
     """Return (pixel parts, filter parts, threads): how the output is shared by at most ``threads`` threads.
 
     It is ``units`` times ``unit`` pixels and ``blocks`` blocks of filters, as much work as ``full_blocks`` full ones;
-    ``elements`` of input and output in all.
+    ``elements`` of input and output in all, ``out_bytes`` of these are written.
 
     With much to do, each thread gets more parts than one, of which another that is done takes over what it can.
 
@@ -37,7 +40,7 @@ def share(
     its weights, so far as they take longer to come than its first tiles to compute with them; and ``pixel_cycles``,
     which every part of the filters spends on its pixels: inputs read and, in a separable layer, the depthwise step. In
     a depthwise layer weights and inputs are divided either way. Filters of a pixel lie side by side: threads that write
-    them in turns fetch each other's lines ahead, and wait for them; planes lie apart.
+    them in turns fetch each other's lines ahead, and wait for theirs; planes lie apart.
     """
     threads = max(1, min(threads, (flops + elements * ELEMENT_FLOPS) // SERIAL_FLOPS))
 
@@ -46,11 +49,12 @@ def share(
         part_units = -(-units // pixel_parts)
         share = part_units / max(units, 1) * min(1, -(-blocks // filter_parts) / max(full_blocks, 1))
         computing = flops / flops_a_cycle * share
+        in_turns = out_bytes / LINE_BYTES * IN_TURNS * share if filter_parts > 1 and not planar else 0
         if depthwise:
-            return computing * (IN_TURNS if filter_parts > 1 and not planar else 1)
+            return computing + in_turns
         first_tiles = computing * min(1, TILE_PIXELS / max(part_units * unit, 1))
         waiting = max(0, weight_bytes / WEIGHT_BYTES / filter_parts - first_tiles)
-        return computing + waiting + pixel_cycles / pixel_parts
+        return computing + in_turns + waiting + pixel_cycles / pixel_parts
 
     order = range(1, threads + 1) if depthwise and planar else range(threads, 0, -1)  # the first of equals is taken
     choices = [(p, threads // p) for p in order if p <= max(units, 1) and threads // p <= max(blocks, 1)]

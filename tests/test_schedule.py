@@ -50,6 +50,14 @@ def test_every_core_has_work(name, threads, set_num_threads):
     assert filter_parts <= blocks
 
 
+@pytest.mark.skipif(not plan.OPENMP, reason="built without OpenMP")
+@pytest.mark.parametrize("threads", [2, 8])
+def test_results_that_take_longer_than_their_weights_are_shared_by_pixels(threads, set_num_threads):
+    made = ops.plan("conv", (1, 400, 1), "float32", [np.ones((3, 1, 512), np.float32)])
+    set_num_threads(threads)
+    assert made.shares["filter blocks"][1] == 1
+
+
 USED = """
 import ctypes, gc
 import numpy as np, cyconv
