@@ -102,6 +102,7 @@ UNUSED = {  # by some kernels
     "leave_out": 0,
     "phases": 0,
     "columnwise": False,
+    "few_taps": False,
     "leads": False,
     "split_rows": False,
     "split_columns": False,

@@ -70,11 +70,18 @@ def one_channel_groups(g: Geometry, target: Target) -> bool:
     return g.channels == 1
 
 
+def few_taps(g: Geometry) -> bool:
+    """Return whether the windows of a depthwise layer have two to four taps and share next to nothing."""
+    return g.strides[1] > 1 and 2 <= prod(g.window) <= 4
+
+
 def collides(g: Geometry, itemsize: int) -> bool:
     """Return whether the pixels under a depthwise tile share so few cache sets that they evict each other.
 
     Loaded to scratch, a few channels at a time, they do not.
     """
+    if few_taps(g):  # nothing is needed again
+        return False
     few = g.window[0] == 1 or (g.window == (3, 3) and g.strides == (2, 2))
     return WAY_BYTES // gcd(g.filters * itemsize, WAY_BYTES) * WAYS < (FEW_LINES if few else TILE_LINES)
 
@@ -255,6 +262,7 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
         filter_unit=lanes,
         phases=phases,
         columnwise=along,
+        few_taps=few_taps(g),
         leads=leads,
         blocks=-(-g.filters // lanes),
         block_pixels=pixels,

@@ -339,6 +339,19 @@ def test_depthwise_windows_of_one_row(dtype):
 
 
 @pytest.mark.usefixtures("isa")
+@dtypes
+@pytest.mark.parametrize("window", [(1, 2), (3, 1), (2, 2), (1, 4)])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_depthwise_windows_of_few_taps_at_a_stride(dtype, window, padding):
+    """Any number of pixels between those that meet padding, if any; the last vector of channels moved back or not."""
+    for width in (*range(4, 17), 40):
+        channels = 16 + width % 2 * 5
+        kernel, strides = (*window, channels, 1), 2 + width % 3
+        case = make("depthwise_conv", (1, 5, width, channels), kernel, dtype=dtype, padding=padding, strides=strides)
+        np.testing.assert_array_equal(case.run(activation="relu"), np.maximum(check(case), 0), err_msg=str(case))
+
+
+@pytest.mark.usefixtures("isa")
 def test_threads_that_share_filters_keep_their_sums_apart(set_num_threads):
     """Deep channels, few padded pixels: tap after tap; the last block of filters is moved back over the one before."""
     case = make("conv", (1, 3, 3, 512), (3, 3, 512, 33), dtype=np.float64, padding="same")

@@ -14,6 +14,7 @@
 #
 # Two rows share weights and all but the outer rows of inputs: of a 3 x 3 window at stride 1, 33 loads for 72
 # multiply-adds. Where a vector is a cache line, sums of small square windows go along their rows instead: along.pxi.
+# Two to four taps at a stride: few.pxi.
 
 cdef inline void depthwise_chunk(int KC, int MR, bint CHECK, const REAL* x, Py_ssize_t xw, const REAL* w,
                                  Py_ssize_t column, size_t inside, vec* acc) noexcept nogil:
@@ -33,6 +34,33 @@ cdef inline void depthwise_chunk(int KC, int MR, bint CHECK, const REAL* x, Py_s
         for i in range(MR):
             if q - i >= 0 and q - i < KC:
                 acc[i] += xv * wv[q - i]
+
+cdef inline void depthwise_store(int R, int MR, vec[2][8] acc, REAL* y, Py_ssize_t yp, Py_ssize_t yh, int activation,
+                                 REAL slope, bint stream) noexcept nogil:
+    """The end of a tile: its activation, and results to where they belong."""
+    cdef int i, r
+    if activation == 1:
+        for r in range(R):
+            for i in range(MR):
+                acc[r][i] = vnonneg(acc[r][i])
+    elif activation == 2:
+        for r in range(R):
+            for i in range(MR):
+                acc[r][i] = vatmost(vnonneg(acc[r][i]), 6)
+    elif activation == 3:
+        for r in range(R):
+            for i in range(MR):
+                acc[r][i] = vleak(acc[r][i], slope)
+    if stream:
+        for r in range(R):
+            for i in range(MR):
+                vstream(y + i * yp, acc[r][i])
+            y += yh
+    else:
+        for r in range(R):
+            for i in range(MR):
+                vstore(y + i * yp, acc[r][i])
+            y += yh
 
 cdef inline void depthwise_tile(int R, int MR, int KC, bint WHOLE, int S, bint CHECK, const REAL* x, Py_ssize_t xw,
                                 Py_ssize_t row_step, const REAL* w, REAL* y, Py_ssize_t yp, Py_ssize_t yh,
@@ -109,28 +137,7 @@ cdef inline void depthwise_tile(int R, int MR, int KC, bint WHOLE, int S, bint C
                 w += LANES
                 kw += 1
             x += row_step
-    if activation == 1:
-        for r in range(R):
-            for i in range(MR):
-                acc[r][i] = vnonneg(acc[r][i])
-    elif activation == 2:
-        for r in range(R):
-            for i in range(MR):
-                acc[r][i] = vatmost(vnonneg(acc[r][i]), 6)
-    elif activation == 3:
-        for r in range(R):
-            for i in range(MR):
-                acc[r][i] = vleak(acc[r][i], slope)
-    if stream:
-        for r in range(R):
-            for i in range(MR):
-                vstream(y + i * yp, acc[r][i])
-            y += yh
-    else:
-        for r in range(R):
-            for i in range(MR):
-                vstore(y + i * yp, acc[r][i])
-            y += yh
+    depthwise_store(R, MR, acc, y, yp, yh, activation, slope, stream)
 
 cdef inline void depthwise_tiles(int R, int MR, int KC, bint WHOLE, int S, bint CHECK, const Conv* v, const REAL* x,
                                  const REAL* weights, REAL* y, Py_ssize_t row, Py_ssize_t column,
@@ -460,6 +467,8 @@ cdef void depthwise_strip(const Conv* c, const REAL* x, const REAL* weights, REA
                         run_along(rows, not inside, c, x, weights, dst + q * c.yp, ih, iw, min(n, last - q), b,
                                   min(b + group, b1))
                     q += n
+            elif inside and c.few_taps:
+                few_row(c, &part, x, weights, dst, ih, first, last, b, min(b + group, b1), ahead)
             else:
                 for q in range(apart):
                     depthwise_row(c, &part, kc, whole, rows, inside, x, weights, dst, ih, first + q, last, apart, b,
