@@ -50,9 +50,16 @@ cdef inline void dot_tile(int F, const Taps* t, const REAL* x, const Py_ssize_t*
     cdef REAL[DOTS + LANES] sums
     cdef Py_ssize_t run = t.run, k = 0, at = 0, left = t.window_h * t.window_w, kw = t.window_w
     cdef Py_ssize_t next_row = t.step_h - (t.window_w - 1) * t.step_w - t.run, next_tap = t.step_w - t.run
+    cdef Py_ssize_t lines = t.fetched * pixels // LANES, steps = left * ((run + LANES - 1) // LANES), due = 0
+    cdef const REAL* soon = NULL
+    cdef bint paced = F > 2        # some lines a step; of one or two filters, steps are too short to count them
     cdef int i, f
-    if t.fetched:
-        fetch(t.ahead, t.fetched * pixels // LANES)
+    if lines:
+        if paced:
+            soon = t.ahead.next
+            go_on(t.ahead, lines * LANES)
+        else:
+            fetch(t.ahead, lines)
     for i in range(DOTS // F):
         r[i] = x + offsets[min(i, pixels - 1)]          # what is behind the last pixel is computed and not stored
         vhold(r[i])
@@ -66,6 +73,12 @@ cdef inline void dot_tile(int F, const Taps* t, const REAL* x, const Py_ssize_t*
             wv[f] = vload(w + f * LANES)
         w += F * LANES
         k += LANES
+        if paced:
+            due += lines
+            while due > 0:
+                vahead(soon)
+                soon += LANES
+                due -= steps
         if k <= run:
             for i in range(DOTS // F):
                 xv = vfetch(r[i] + at) if F > 1 else vload(r[i] + at)
