@@ -247,15 +247,17 @@ cdef class Plan:
         """Cut the work up for so many threads."""
         g = self.geometry
         last = self.pointwise if self._separable else g
-        units, unit, blocks, full_blocks = self._extents()
         inputs, outputs = _size(self._in_dims, self._ndim), _size(self._out_dims, self._ndim)
-        pixel_cycles = inputs * self.dtype.itemsize / 8
         flops_a_cycle = self._kernels.lanes * 4 // (1 + self._kernels.two_passes)
+        again = self._met_again() * self.dtype.itemsize
+        pixel_cycles = inputs * self.dtype.itemsize / 8
         if self._separable:
             pixel_cycles += g.flops / flops_a_cycle * 2
         parts, filter_parts, threads = tasks.share(
-            units, unit, blocks, full_blocks, last.flops, inputs + outputs, self._out_bytes, self._packed_bytes,
-            pixel_cycles, flops_a_cycle, self._run == self._kernels.depthwise, bool(self._conv.planar), most)
+            tasks.Work(*self._extents(), last.flops, inputs + outputs, self._out_bytes, self._packed_bytes,
+                       pixel_cycles, again, flops_a_cycle, self._run == self._kernels.depthwise,
+                       bool(self._conv.planar)),
+            most)
         if self._separable:
             self._second.pixel_parts, self._second.filter_parts = parts, filter_parts
         else:
@@ -269,6 +271,13 @@ cdef class Plan:
         cdef Py_ssize_t full = c.block_filters or c.vectors * (1 if c.planar or c.dots else self._kernels.lanes)
         units = c.batch * ((c.out_height * c.out_width + c.unit - 1) // c.unit)
         return units, c.unit, c.groups * c.blocks, c.groups * self._held(c) / <double>full
+
+    cdef Py_ssize_t _met_again(self):
+        """Elements of input that both of two neighbouring outputs meet: rows or, of one row, pixels."""
+        cdef Conv* c = &self._conv
+        if c.out_height > 1:
+            return max(0, (c.window_h - 1) * c.dilation_h + 1 - c.stride_h) * c.width * c.channels
+        return max(0, (c.window_w - 1) * c.dilation_w + 1 - c.stride_w) * c.channels
 
     @property
     def output_shape(self):

@@ -58,6 +58,17 @@ def test_results_that_take_longer_than_their_weights_are_shared_by_pixels(thread
     assert made.shares["filter blocks"][1] == 1
 
 
+@pytest.mark.skipif(not plan.OPENMP, reason="built without OpenMP")
+def test_depthwise_rows_that_are_few_are_shared_by_channels(set_num_threads):
+    """A row by itself reads as many rows of input as its window has, and all weights."""
+    few, many = (
+        ops.plan("depthwise", (1, n, n, 512), "float32", [np.ones((3, 3, 512, 1), np.float32)]) for n in (9, 99)
+    )
+    set_num_threads(8)
+    assert few.shares["filter blocks"][1] == 8
+    assert many.shares["filter blocks"][1] == 1
+
+
 USED = """
 import ctypes, gc
 import numpy as np, cyconv
