@@ -55,7 +55,7 @@ TILE_ROWS = 8  # of a depthwise tile at most, under a window of one column
 ROWS_IN_PLACE = 16  # of a depthwise block at least, that tiles of up to four rows fill
 STRIP_BYTES = CACHE_BYTES * 3 // 4  # of a strip's rows that are worked on, and of those that come next
 LEAST_STRIP = 16  # columns, whose windows share more than they do not
-LOADED_BYTES = 512  # of a pixel, that a depthwise layer loads together
+LOADED_BYTES = 512, 2048  # of a pixel, that a depthwise layer loads together: at least; at most
 
 
 def one_channel_groups(g: Geometry, target: Target) -> bool:
@@ -215,8 +215,15 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     stores = g.filters < lanes or (g.channels_first and not fused)
     stored = g.filters * g.strides[1] if phases else g.filters
     kept = stored if stores or fused else 0  # of a pixel, in the cache until all of it is there
-    grouped = not phases and g.filters == g.channels  # a few vectors of channels are loaded together
-    channels = min(LOADED_BYTES // itemsize, -(-g.filters // lanes) * lanes) if grouped else g.filters
+    # A few vectors are loaded together: of channels or, of several filters each, with all filters of these; more where
+    # what two rows of output meet stays in a near cache.
+    others = 2 * (g.filters // g.channels - 1)
+    least, most = LOADED_BYTES
+    met = ((g.window[0] - 1) * g.dilation_rate[0] + 1 + g.strides[0]) * g.size[1]
+    together = max(least, min(most if others else least, CACHE_BYTES // 4 // met))
+    channels = -(-min(together // itemsize + others, g.filters) // lanes) * lanes
+    if phases or (others and channels > g.filters):
+        channels = g.filters
 
     # Tiles go down a column where a window is one: so many rows.
     tall = TILE_ROWS * g.dilation_rate[0] if g.window[1] == g.strides[0] == 1 < g.window[0] else 0
@@ -239,7 +246,8 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     # not one set at a stride, whose loads wait for each other.
     strided = max(g.strides) > 1
     one_set = g.filters * itemsize % WAY_BYTES == 0
-    in_place = grouped and contiguous and not (few_sets and (fused or not along or (strided and one_set)))
+    alone = not (phases or others)
+    in_place = alone and contiguous and not (few_sets and (fused or not along or (strided and one_set)))
     # Loads that meet two lines take twice as long: worth one more vector of many where there are many loads, or where
     # they wait for each other.
     waits = few_sets and (one_set or g.window == (3, 3))
@@ -251,7 +259,7 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
         strip = strip_columns(g, target)
         rows_in_place = out_h if strip < out_w else min(out_h, max(ROWS_IN_PLACE, 0 if pieces else rows))
     # Vectors behind the row that is one run, or behind each row of channels that are loaded together.
-    behind = phases or grouped * loaded(rows, g.window[0], g.strides[0], g.dilation_rate[0])[0]
+    behind = phases or loaded(rows, g.window[0], g.strides[0], g.dilation_rate[0])[0]
     return schedule_fields(
         {
             "load_bytes": (loaded_pixels * channels + behind * lanes) * itemsize,

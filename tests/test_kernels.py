@@ -352,6 +352,23 @@ def test_depthwise_windows_of_few_taps_at_a_stride(dtype, window, padding):
 
 
 @pytest.mark.usefixtures("isa")
+@dtypes
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_several_filters_of_more_channels_than_are_loaded_together(dtype, data_format, set_num_threads):
+    """Vectors, and the parts of threads, begin and end between two filters of a channel."""
+    for multiplier in (2, 3, 5, 7):
+        channels = 1200 // multiplier
+        shape = (1, channels, 3, 4) if data_format == "channels_first" else (1, 3, 4, channels)
+        kernels = [(3, 3, channels, multiplier), (1, 1, channels * multiplier, 5)]
+        for op, kernel_shapes in (("depthwise_conv", kernels[:1]), ("separable_conv", kernels)):
+            case = make(op, shape, *kernel_shapes, dtype=dtype, padding="same", data_format=data_format)
+            set_num_threads(1)
+            want = check(case)
+            set_num_threads(3)
+            np.testing.assert_array_equal(case.run(), want, err_msg=str(case))
+
+
+@pytest.mark.usefixtures("isa")
 def test_threads_that_share_filters_keep_their_sums_apart(set_num_threads):
     """Deep channels, few padded pixels: tap after tap; the last block of filters is moved back over the one before."""
     case = make("conv", (1, 3, 3, 512), (3, 3, 512, 33), dtype=np.float64, padding="same")

@@ -356,7 +356,8 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
     cdef Conv part
     cdef const REAL* src = x
     cdef REAL* out = y
-    cdef Py_ssize_t b = b0, end = b1, c0, group = c.loaded_channels // LANES
+    cdef Py_ssize_t b = b0, end = b1, c0, M = c.multiplier, L = c.loaded_channels
+    cdef Py_ssize_t group = c.blocks if L == c.filters else (L - 2 * (M - 1)) // LANES
     cdef Py_ssize_t lead = leading(c, x, y)
     cdef bint direct = c.yf == 1
     if c.phases:
@@ -372,14 +373,12 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
         v.leads = lead
         if c.load:
             v.fetch_ahead = 0
-        if c.load and c.multiplier == 1:       # a few channels at a time, which a tile still finds in a near cache
+        if c.load:                 # a few vectors at a time, which a tile still finds in a near cache
             end = min(b + group, b1)
-            c0 = min(b * LANES, c.filters - LANES)
+            c0 = min(b * LANES, c.filters - LANES) // M
             part = v
-            part.channels = min(end * LANES, c.channels) - c0
-            src = view(&part, &v, x + c0 * c.xc, p0, p1, False, <REAL*>scratch) - c0
-        elif c.load:
-            src = view(c, &v, x, p0, p1, True, <REAL*>scratch)
+            part.channels = (min(end * LANES, c.filters) + M - 1) // M - c0
+            src = view(&part, &v, x + c0 * c.xc, p0, p1, False, <REAL*>scratch) - c0 * M
         if not direct:
             v.stream = False
             v.yp = c.filters

@@ -62,8 +62,6 @@ cdef void load_pixels(const Conv* c, const REAL* x, Py_ssize_t row, Py_ssize_t f
     else:
         for i in range(count):
             repeat(src + i * step, c.xc, C, M, d + i * L)
-            for k in range(C * M, L):
-                d[i * L + k] = 0
 
 cdef inline void repeat_each(int N, const REAL* src, Py_ssize_t step, Py_ssize_t count, Py_ssize_t times,
                              REAL* dst) noexcept nogil:
@@ -74,6 +72,9 @@ cdef inline void repeat_each(int N, const REAL* src, Py_ssize_t step, Py_ssize_t
         while k + LANES <= count:
             vrepeat(vload(src + k), N, dst + k * N)
             k += LANES
+    while not N and times <= LANES <= (count - k) * times:   # a whole vector: the next element writes over the rest
+        vstore(dst + k * times, vset(src[k * step]))
+        k += 1
     while k < count:
         element = src[k * step]
         for m in range(N if N else times):
