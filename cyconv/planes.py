@@ -123,7 +123,10 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
         cycles, vectors = tile_vectors(-(-round(run) // lanes), [part], target)
         return cycles * runs, vectors
 
-    if block.gapless or pieces:
+    if pieces:
+        cycles, vectors = tile(columns, out_h * (out_w // columns))
+        cycles += tile(out_w % columns, out_h)[0]  # the last piece of a row
+    elif block.gapless:
         cycles, vectors = tile(min(columns * rows, pixels), blocks)
     else:
         cycles, vectors = tile((rows - 1) * block.pitch + columns, blocks)
