@@ -35,7 +35,8 @@ CACHE_RATE = 24  # bytes that come in a cycle to vectors that go down planes, fr
 PLANAR_FILTERS = 64  # of a block at most, where tiles are of vectors of pixels
 MOST_PLANAR_PIXELS = 1024  # of such a block
 COPY = 6.0  # cycles of a vector of a plane that is copied to scratch, or from there
-GATHER = 1.0  # cycles of an element that is copied by itself
+# Cycles of planes that are copied at a stride: each, each row of them, each element at a stride of two, at larger ones.
+PICKED_PLANE, PICKED_ROW, PICKED, GATHERED = 20.0, 6.0, 0.5, 0.7
 
 
 class PlaneBlock(NamedTuple):
@@ -46,6 +47,7 @@ class PlaneBlock(NamedTuple):
     pieces: bool  # of rows, else whole rows
     split_rows: bool  # loaded tap by tap, else by the phases of the stride
     split_columns: bool
+    loaded_rows: int  # of each plane
     pitch: int  # from one loaded row to the next
     gapless: bool  # without columns between rows that only the window needs: vectors of pixels go on in the next row
     elements: int  # loaded, without what lies between planes
@@ -73,7 +75,7 @@ def plane_block(g: Geometry, target: Target) -> PlaneBlock | None:
         planes = phases_h * phases_w * depth
         load_bytes = planes_bytes(planes, h * w, target)
         return PlaneBlock(
-            rows, columns, columns < out_w, split_rows, split_columns, w, w == columns, planes * h * w, load_bytes
+            rows, columns, columns < out_w, split_rows, split_columns, h, w, w == columns, planes * h * w, load_bytes
         )
 
     def fits(rows: int, columns: int) -> bool:
@@ -150,8 +152,11 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
     load = not in_place or block.split_rows or block.split_columns
     if load and not fused:
         elements = blocks * block.elements
-        if g.channels_first or g.channels == 1:
-            cycles += elements * {1: COPY / lanes, 2: 2 * COPY / lanes}.get(sw, GATHER)
+        if (g.channels_first or g.channels == 1) and sw == 1:
+            cycles += elements * COPY / lanes
+        elif g.channels_first or g.channels == 1:
+            cycles += elements * (PICKED if sw == 2 else GATHERED)
+            cycles += elements / block.pitch * (PICKED_ROW + PICKED_PLANE / block.loaded_rows)
         else:
             cycles += exchanged_cycles(elements / depth / block.pitch, block.pitch, depth, g.channels, lanes)
     # Two tiles of filters write long runs of their planes, or, with few runs, many share each one's loads.

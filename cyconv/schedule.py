@@ -31,6 +31,7 @@ from cyconv.planes import planar_blocking, planar_depthwise, planar_depthwise_bl
 from cyconv.tiles import (
     CACHE_BYTES,
     DOT_ENDS,
+    ELEMENT,
     Target,
     dense_parts,
     dot_tile,
@@ -180,7 +181,12 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
         **split,
     )
     if g.channels_first:
-        cycles += transposed_cycles(*g.size, g.channels, lanes) / groups
+        met, by_taps = loaded_block(g, out_h, out_w)
+        if by_taps["split_columns"]:
+            cycles += met * g.channels * ELEMENT / groups
+        else:
+            met_rows = out_h * g.window[0] if by_taps["split_rows"] else g.size[0]
+            cycles += transposed_cycles(met_rows, g.size[1], g.channels, lanes) / groups
         cycles += transposed_cycles(out_h, out_w, g.filters, lanes) / groups
     return groups * cycles, fields
 
