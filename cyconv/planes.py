@@ -34,9 +34,10 @@ FAR_ROWS = 2  # of output for each of the window but one, in a block of planes t
 CACHE_RATE = 24  # bytes that come in a cycle to vectors that go down planes, from a last-level cache
 PLANAR_FILTERS = 64  # of a block at most, where tiles are of vectors of pixels
 MOST_PLANAR_PIXELS = 1024  # of such a block
+TILE = 50.0  # cycles that a tile of planes takes more than one whose vectors are of filters
 COPY = 6.0  # cycles of a vector of a plane that is copied to scratch, or from there
 # Cycles of planes that are copied at a stride: each, each row of them, each element at a stride of two, at larger ones.
-PICKED_PLANE, PICKED_ROW, PICKED, GATHERED = 20.0, 6.0, 0.5, 0.7
+PICKED_PLANE, PICKED_ROW, PICKED, GATHERED = 40.0, 14.0, 0.4, 0.5
 
 
 class PlaneBlock(NamedTuple):
@@ -117,21 +118,25 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
     if block is None:
         return math.inf, {}
     rows, columns, pieces = block[:3]
-    blocks = math.ceil(out_h / rows) * (out_w / columns)
+    blocks = out_h / rows * (out_w / columns)
     planes = g.channels_first or g.filters == 1
     part = Part(1, filters, prod(g.window) * depth)
 
-    def tile(run: float, runs: float) -> tuple[float, int]:
-        cycles, vectors = tile_vectors(-(-round(run) // lanes), [part], target)
-        return cycles * runs, vectors
+    def tile(run: int, runs: int) -> tuple[float, int]:
+        vectors = -(-run // lanes)
+        cycles, width = tile_vectors(vectors, [part], target)
+        tiles = -(-vectors // width) * -(-filters // target.tile_pixels[width])
+        return (cycles + tiles * TILE) * runs, width
+
+    def run(rows: int) -> int:
+        return rows * columns if block.gapless else max(0, (rows - 1) * block.pitch + columns)
 
     if pieces:
         cycles, vectors = tile(columns, out_h * (out_w // columns))
         cycles += tile(out_w % columns, out_h)[0]  # the last piece of a row
-    elif block.gapless:
-        cycles, vectors = tile(min(columns * rows, pixels), blocks)
     else:
-        cycles, vectors = tile((rows - 1) * block.pitch + columns, blocks)
+        cycles, vectors = tile(run(rows), out_h // rows)
+        cycles += tile(run(out_h % rows), 1)[0]
     scattered = pixels / lanes * filters * COPY
     if not planes:
         scattered = exchanged_cycles(out_h, out_w, filters, g.filters, lanes, True)
@@ -139,7 +144,7 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
     spans = out_w >= lanes or rows >= min(out_h, (lanes - 1) // out_w + 2)
     direct = planes and block.gapless and pixels >= lanes and spans
     if planes and not direct and out_w >= lanes:
-        by_rows, width = tile(columns, blocks * rows)
+        by_rows, width = tile(columns, out_h)
         direct = by_rows <= cycles + scattered
         if direct:
             cycles, vectors = by_rows, width
@@ -162,14 +167,14 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
     # Two tiles of filters write long runs of their planes, or, with few runs, many share each one's loads.
     tiles = 2 if rows * columns > 2 * vectors * lanes else 8
     block_filters = min(PLANAR_FILTERS, tiles * target.tile_pixels[vectors])
-    run = -(-((rows - 1) * block.pitch + columns) // lanes) * lanes
+    held = -(-((rows - 1) * block.pitch + columns) // lanes) * lanes
     unit, aligned = whole_vectors(g, block, lanes)
     zipped = target.spreads and not (planes or fused) and g.groups == 1 and filters <= 4 <= lanes
     fields = schedule_fields(
         {
             "load_bytes": 0 if fused else block.load_bytes,
             "tile_bytes": prod(g.window) * 8,
-            "out_bytes": 0 if direct else run * min(block_filters, filters) * itemsize,
+            "out_bytes": 0 if direct else held * min(block_filters, filters) * itemsize,
         },
         planar=True,
         direct=direct,
