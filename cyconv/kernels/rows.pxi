@@ -22,8 +22,8 @@ cdef void pick(const REAL* src, Py_ssize_t step, Py_ssize_t pitch, Py_ssize_t ro
 
 cdef void load_pixels(const Conv* c, const REAL* x, Py_ssize_t row, Py_ssize_t first, Py_ssize_t count, Py_ssize_t step,
                       REAL* dst) noexcept nogil:
-    """dst[count][loaded_channels] <- columns first, first+step, ... of one row; zeros outside it, and in the lanes of
-    a vector that holds fewer channels."""
+    """dst[count][loaded_channels] <- columns first, first+step, ... of one row, each channel `multiplier` times; zeros
+    outside of it. What lies behind the last channel is never read but where a vector holds fewer, which are zeros."""
     cdef Py_ssize_t C = c.channels, M = c.multiplier, L = c.loaded_channels, i, k, m, lo, hi
     cdef const REAL* src
     cdef REAL* d
