@@ -157,13 +157,14 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
     load = not in_place or block.split_rows or block.split_columns
     if load and not fused:
         elements = blocks * block.elements
-        if (g.channels_first or g.channels == 1) and sw == 1:
+        copied_rows = elements / block.pitch
+        if not (g.channels_first or g.channels == 1):
+            cycles += exchanged_cycles(copied_rows / depth, block.pitch, depth, g.channels, lanes)
+        elif sw == 1:
             cycles += elements * COPY / lanes
-        elif g.channels_first or g.channels == 1:
-            cycles += elements * (PICKED if sw == 2 else GATHERED)
-            cycles += elements / block.pitch * (PICKED_ROW + PICKED_PLANE / block.loaded_rows)
         else:
-            cycles += exchanged_cycles(elements / depth / block.pitch, block.pitch, depth, g.channels, lanes)
+            cycles += elements * (PICKED if sw == 2 else GATHERED)
+            cycles += copied_rows * (PICKED_ROW + PICKED_PLANE / block.loaded_rows)
     # Two tiles of filters write long runs of their planes, or, with few runs, many share each one's loads.
     tiles = 2 if rows * columns > 2 * vectors * lanes else 8
     block_filters = min(PLANAR_FILTERS, tiles * target.tile_pixels[vectors])

@@ -225,11 +225,11 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     # what two rows of output meet stays in a near cache.
     others = 2 * (g.filters // g.channels - 1)
     least, most = LOADED_BYTES
-    met = ((g.window[0] - 1) * g.dilation_rate[0] + 1 + g.strides[0]) * g.size[1]
+    met = loaded(2, g.window[0], g.strides[0], g.dilation_rate[0], splits=False)[0] * g.size[1]
     together = max(least, min(most if others else least, CACHE_BYTES // 4 // met))
     channels = -(-min(together // itemsize + others, g.filters) // lanes) * lanes
-    if phases or (others and channels > g.filters):
-        channels = g.filters
+    if phases or others:
+        channels = min(channels, g.filters)
 
     # Tiles go down a column where a window is one: so many rows.
     tall = TILE_ROWS * g.dilation_rate[0] if g.window[1] == g.strides[0] == 1 < g.window[0] else 0
