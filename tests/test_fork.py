@@ -20,6 +20,7 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no f
 def run(code, *options):
     done = subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, timeout=WATCHDOG)
     assert done.returncode == 0, done.stderr
+    print(done.stderr)  # where a child hung
     return done.stdout.split()
 
 
@@ -53,7 +54,7 @@ def test_a_fork_while_other_threads_work(beside):
     """No lock that another thread holds at that moment is held for ever in the child."""
     theirs, ours = BESIDE[beside]
     code = f"""{START}
-import itertools, os, signal, sys, threading
+import faulthandler, itertools, os, signal, sys, threading
 sys.setswitchinterval(1e-5)  # threads are stopped anywhere
 layer = cyconv.layers.Conv2D(64, 3); layer(x)
 weights = layer.get_weights()
@@ -68,6 +69,7 @@ try:
     for _ in range(20):
         child = os.fork()
         if child == 0:
+            faulthandler.register(signal.SIGALRM, chain=True)
             signal.alarm(30)  # ends a child that hangs
             try:
                 {ours}
