@@ -51,6 +51,7 @@ PLACES = 8  # of pixels, written at a time: some behind those of a dense block
 # vector ends soonest; the shortest wait for their stores, and runs of them wait least.
 SHORT_REDUCTIONS = ((4, 4), (10, 2), (96, 1))
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
+LEAST_INSIDE = 16  # pixels of a row whose dilated windows lie inside the input, to be worked on by themselves
 LEADING_VECTORS = (16, 8, 3)  # of channels at least, to load one more but each from one line; of many loads, of most
 TILE_ROWS = 8  # of a depthwise tile at most, under a window of one column
 ROWS_IN_PLACE = 16  # of a depthwise block at least, that tiles of up to four rows fill
@@ -71,9 +72,20 @@ def one_channel_groups(g: Geometry, target: Target) -> bool:
     return g.channels == 1
 
 
-def few_taps(g: Geometry) -> bool:
-    """Return whether the windows of a depthwise layer have two to four taps and share next to nothing."""
-    return g.strides[1] > 1 and 2 <= prod(g.window) <= 4
+def few_taps(g: Geometry, itemsize: int) -> bool:
+    """Return whether the windows of a depthwise layer have two to four taps and share next to nothing.
+
+    So they do at a stride; and under a dilated window where pixels that share evict each other from the cache.
+    """
+    dilation = g.dilation_rate[1]
+    inside = g.output_size[1] - (g.window[1] - 1) * dilation
+    alone = dilation > 1 and inside >= LEAST_INSIDE and lines(dilation * g.filters * itemsize) < FEW_LINES
+    return 2 <= prod(g.window) <= 4 and (g.strides[1] > 1 or alone)
+
+
+def lines(apart: int) -> int:
+    """Return how many lines so many bytes apart the first-level cache holds."""
+    return WAY_BYTES // gcd(apart, WAY_BYTES) * WAYS
 
 
 def collides(g: Geometry, itemsize: int) -> bool:
@@ -81,10 +93,10 @@ def collides(g: Geometry, itemsize: int) -> bool:
 
     Loaded to scratch, a few channels at a time, they do not.
     """
-    if few_taps(g):  # nothing is needed again
+    if few_taps(g, itemsize):  # nothing is needed again
         return False
     few = g.window[0] == 1 or (g.window == (3, 3) and g.strides == (2, 2))
-    return WAY_BYTES // gcd(g.filters * itemsize, WAY_BYTES) * WAYS < (FEW_LINES if few else TILE_LINES)
+    return lines(g.filters * itemsize) < (FEW_LINES if few else TILE_LINES)
 
 
 def filter_unit(filters: int, target: Target) -> int:
@@ -276,7 +288,7 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
         filter_unit=lanes,
         phases=phases,
         columnwise=along,
-        few_taps=few_taps(g),
+        few_taps=few_taps(g, itemsize),
         leads=leads,
         blocks=-(-g.filters // lanes),
         block_pixels=pixels,

@@ -255,6 +255,20 @@ def test_depthwise_loads_channels_in_parts(dtype, multiplier, set_num_threads):
 
 @pytest.mark.usefixtures("isa")
 @dtypes
+@pytest.mark.parametrize("window, dilation_rate", [((1, 2), 9), ((1, 3), 2), ((1, 4), 5), ((2, 2), 3), ((2, 2), 30)])
+def test_dilated_windows_of_few_taps(dtype, window, dilation_rate):
+    """Taps by themselves, or shared by pixels as far apart as they are."""
+    for width, channels in ((16, 37), (41, 32)):
+        options = {"dtype": dtype, "padding": "same", "dilation_rate": dilation_rate}
+        case = make("depthwise_conv", (1, 7, width, channels), (*window, channels, 1), **options)
+        with scheduled(few_taps=never):
+            want = check(case)
+        with scheduled(few_taps=lambda *_: True):
+            np.testing.assert_array_equal(case.run(), want, err_msg=str(case))
+
+
+@pytest.mark.usefixtures("isa")
+@dtypes
 @pytest.mark.parametrize("window, channels", [(3, 256), (3, 512), (3, 1024), (5, 512), (5, 1024)])
 def test_depthwise_results_may_lie_anywhere(dtype, window, channels, set_num_threads):
     """At the same place of a page as the input, or not: it is loaded first, or read in place."""

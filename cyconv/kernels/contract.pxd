@@ -27,7 +27,7 @@ cdef struct Conv:
     Py_ssize_t leave_out                  # dense, taps that meet only padding: 0 no, 1 of pixels alike, 2 tap after tap
     Py_ssize_t phases                     # depthwise, rows as one run of elements: patterns of weights; else 0
     Py_ssize_t columnwise                 # depthwise: sums go along their rows and add a window's columns in turn
-    Py_ssize_t few_taps                   # depthwise: windows of so few, at a stride, that they share next to nothing
+    Py_ssize_t few_taps                   # depthwise: windows of so few that share next to nothing
     Py_ssize_t leads                      # depthwise: vectors begin earlier where inputs are off a line; then how much
     Py_ssize_t block_pixels               # output pixels worked on together
     Py_ssize_t block_shape                # 0 a piece of one row, 1 whole rows

@@ -392,7 +392,7 @@ cdef inline Py_ssize_t dealt(const Conv* c, Py_ssize_t count, Conv* part) noexce
     """How far apart the pixels of a tile are, of `count` in a row: under a dilated window as far as its taps. `part`: c
     as such pixels see it, without dilation."""
     part[0] = c[0]
-    if c.stride_w > 1 or c.dilation_w * 4 > count:
+    if c.stride_w > 1 or c.few_taps or c.dilation_w * 4 > count:
         return 1
     part.dilation_w = 1
     part.xw *= c.dilation_w
