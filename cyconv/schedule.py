@@ -88,15 +88,20 @@ def lines(apart: int) -> int:
     return WAY_BYTES // gcd(apart, WAY_BYTES) * WAYS
 
 
-def collides(g: Geometry, itemsize: int) -> bool:
+def collides(g: Geometry, itemsize: int, fused: bool) -> bool:
     """Return whether the pixels under a depthwise tile share so few cache sets that they evict each other.
 
-    Loaded to scratch, a few channels at a time, they do not.
+    Loaded to scratch, a few channels at a time, they do not. Under a dilated window that takes longer for the first
+    step of a separable layer, a few rows at a time.
     """
     if few_taps(g, itemsize):  # nothing is needed again
         return False
     few = g.window[0] == 1 or (g.window == (3, 3) and g.strides == (2, 2))
-    return lines(g.filters * itemsize) < (FEW_LINES if few else TILE_LINES)
+    if lines(g.filters * itemsize) < (FEW_LINES if few else TILE_LINES):
+        return True
+    dilation = g.dilation_rate[1]  # so far apart are the pixels of a tile, too, where a row has enough of them
+    dilated = dilation > 1 and 4 * dilation <= g.output_size[1] and min(g.window) > 1
+    return dilated and not fused and lines(dilation * g.filters * itemsize) < FEW_LINES
 
 
 def filter_unit(filters: int, target: Target) -> int:
@@ -258,11 +263,12 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     pixels = rows * columns
     loaded_pixels, split = load(rows, columns)
     contiguous = not g.channels_first or g.channels == 1
-    few_sets = collides(g, itemsize)
+    few_sets = collides(g, itemsize, fused)
     along = columnwise(g, target)
     # Sums along rows load nothing twice: few sets are enough for them, but where results are stored at the same place;
     # not one set at a stride, whose loads wait for each other.
-    strided = max(g.strides) > 1
+    few = few_taps(g, itemsize)
+    strided = few or max(g.strides) > 1  # or as good as that: pixels share little
     one_set = g.filters * itemsize % WAY_BYTES == 0
     alone = not (phases or others)
     in_place = alone and contiguous and not (few_sets and (fused or not along or (strided and one_set)))
@@ -288,7 +294,7 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
         filter_unit=lanes,
         phases=phases,
         columnwise=along,
-        few_taps=few_taps(g, itemsize),
+        few_taps=few,
         leads=leads,
         blocks=-(-g.filters // lanes),
         block_pixels=pixels,

@@ -257,14 +257,32 @@ def test_depthwise_loads_channels_in_parts(dtype, multiplier, set_num_threads):
 @dtypes
 @pytest.mark.parametrize("window, dilation_rate", [((1, 2), 9), ((1, 3), 2), ((1, 4), 5), ((2, 2), 3), ((2, 2), 30)])
 def test_dilated_windows_of_few_taps(dtype, window, dilation_rate):
-    """Taps by themselves, or shared by pixels as far apart as they are."""
-    for width, channels in ((16, 37), (41, 32)):
+    """Taps by themselves, or shared by pixels as far apart as they are; vectors that begin in another place, too."""
+    for width, channels in ((16, 37), (41, 32), (41, 128)):
         options = {"dtype": dtype, "padding": "same", "dilation_rate": dilation_rate}
         case = make("depthwise_conv", (1, 7, width, channels), (*window, channels, 1), **options)
         with scheduled(few_taps=never):
             want = check(case)
         with scheduled(few_taps=lambda *_: True):
-            np.testing.assert_array_equal(case.run(), want, err_msg=str(case))
+            for offset in (0, 16):
+                moved = replace(case, inputs=at_offset(case.inputs, offset))
+                np.testing.assert_array_equal(moved.run(), want, err_msg=f"{case} {offset}")
+
+
+@pytest.mark.usefixtures("isa")
+@dtypes
+def test_dilated_windows_whose_pixels_evict_each_other(dtype, set_num_threads):
+    """Loaded first, a few channels at a time, or read in place."""
+    channels = 2048 // np.dtype(dtype).itemsize
+    case = make(
+        "depthwise_conv", (1, 6, 12, channels), (3, 3, channels, 1), dtype=dtype, padding="same", dilation_rate=2
+    )
+    with scheduled(lines=lambda apart: 100):
+        want = check(case)
+    with scheduled(lines=lambda apart: 10 if apart == 4096 else 100, SERIAL_FLOPS=100):
+        for threads in (1, 3):
+            set_num_threads(threads)
+            np.testing.assert_array_equal(case.run(), want)
 
 
 @pytest.mark.usefixtures("isa")
