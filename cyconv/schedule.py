@@ -44,6 +44,7 @@ MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the
 LEAST_BLOCKS = 8  # of small images, for threads to share
 LEAST_ROWS = (8, 4)  # of a depthwise layer's output, to be cut between rows alone: of tiles, of sums along rows
 LOAD = 3.0  # cycles of a vector of channels that is copied with the padding around it
+TAP, RESULT = 1.15, 14.0  # cycles of a depthwise vector of channels: of each tap; of the rest, to its place in planes
 TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 FEW_LINES = 15  # under one of 1 x 2 pixels and a 3 x 3 window at stride 2, or of 8 pixels and 8 taps of one row
 PLACES = 8  # of pixels, written at a time: some behind those of a dense block
@@ -311,6 +312,12 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     )
 
 
+def depthwise_cycles(g: Geometry, target: Target) -> float:
+    """Return the cycles of a depthwise layer of planes whose vectors are of channels: planes become pixels and back."""
+    vectors = prod(g.output_size) * -(-g.filters // target.lanes)
+    return vectors * (prod(g.window) * TAP + RESULT) + transposed_cycles(*g.size, g.channels, target.lanes)
+
+
 def merged(g: Geometry) -> Geometry | None:
     """Return the same work as one image, where the rows of a batch are by themselves; as one row if pixels are, too.
 
@@ -330,18 +337,21 @@ def single(g: Geometry, target: Target) -> tuple[bool, Fields]:
 
     A layer whose groups have one channel is a depthwise one, and the other way round.
     """
-    if g.groups == g.channels and not one_channel_groups(g, target):
-        choose = planar_depthwise_blocking if planar_depthwise(g, target) else depthwise_blocking
-        return True, choose(g, target, False)
-    cycles, fields = dense_blocking(g, target)
+    depthwise = g.groups == g.channels and not one_channel_groups(g, target)
+    if depthwise and planar_depthwise(g, target):
+        return True, planar_depthwise_blocking(g, target, False)
     # Pixels need no loading: where filters fill their vectors, planes have nothing to gain.
-    full = not g.channels_first and g.filters // g.groups % target.lanes == 0
+    full = not g.channels_first and (depthwise or g.filters // g.groups % target.lanes == 0)
+    if depthwise:
+        cycles, fields = depthwise_cycles(g, target), depthwise_blocking(g, target, False)
+    else:
+        cycles, fields = dense_blocking(g, target)
     if not (full or fields["dots"]):
         for blocking in (planar_blocking, walk_blocking):
             price, planar = blocking(g, target)
             if price < cycles:
-                cycles, fields = price, planar
-    return False, fields
+                cycles, fields, depthwise = price, planar, False
+    return depthwise, fields
 
 
 def separable(first: Geometry, second: Geometry, target: Target) -> tuple[Fields, Fields, int]:

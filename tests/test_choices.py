@@ -97,6 +97,19 @@ def test_vectors_of_pixels_and_of_filters_differ_in_no_bit(case, activation, cac
 
 
 @pytest.mark.usefixtures("isa")
+@given(case=cases("depthwise_conv", batches=(1, 2), data_formats=("channels_first",)))
+def test_depthwise_vectors_of_pixels_and_of_channels_differ_in_no_bit(case):
+    """Of planes whose windows have no kernel of their own, each is tried, whatever the schedule chooses."""
+    results = []
+    for prices in ({"tiled": 0}, {"walked": 0}, {}):
+        with scheduled(**by_planes(**prices), planar_depthwise=never):
+            check(case)
+            results.append(case.run(activation="relu"))
+    np.testing.assert_array_equal(results[0], results[2], err_msg=str(case))
+    np.testing.assert_array_equal(results[1], results[2], err_msg=str(case))
+
+
+@pytest.mark.usefixtures("isa")
 @dtypes
 def test_functions_are_applied_once_to_every_result(dtype, set_num_threads):
     """Block by block, or, where blocks share vectors, or threads the filters of a pixel, when all results are there."""
