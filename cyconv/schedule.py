@@ -45,6 +45,7 @@ LEAST_BLOCKS = 8  # of small images, for threads to share
 LEAST_ROWS = (8, 4)  # of a depthwise layer's output, to be cut between rows alone: of tiles, of sums along rows
 LOAD = 3.0  # cycles of a vector of channels that is copied with the padding around it
 TAP, RESULT = 1.15, 14.0  # cycles of a depthwise vector of channels: of each tap; of the rest, to its place in planes
+LONE_PLANE = 200  # cycles of a plane that dense tiles take by itself
 TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 FEW_LINES = 15  # under one of 1 x 2 pixels and a 3 x 3 window at stride 2, or of 8 pixels and 8 taps of one row
 PLACES = 8  # of pixels, written at a time: some behind those of a dense block
@@ -313,9 +314,13 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
 
 
 def depthwise_cycles(g: Geometry, target: Target) -> float:
-    """Return the cycles of a depthwise layer of planes whose vectors are of channels: planes become pixels and back."""
+    """Return the cycles of a depthwise layer of planes whose vectors are of channels: planes become pixels and back.
+
+    Less what dense tiles, whose price it is compared with, take for each plane beside that.
+    """
     vectors = prod(g.output_size) * -(-g.filters // target.lanes)
-    return vectors * (prod(g.window) * TAP + RESULT) + transposed_cycles(*g.size, g.channels, target.lanes)
+    cycles = vectors * (prod(g.window) * TAP + RESULT) + transposed_cycles(*g.size, g.channels, target.lanes)
+    return cycles - LONE_PLANE * g.channels
 
 
 def merged(g: Geometry) -> Geometry | None:
