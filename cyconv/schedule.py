@@ -267,9 +267,9 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     contiguous = not g.channels_first or g.channels == 1
     few_sets = collides(g, itemsize, fused)
     along = columnwise(g, target)
+    few = few_taps(g, itemsize)
     # Sums along rows load nothing twice: few sets are enough for them, but where results are stored at the same place;
     # not one set at a stride, whose loads wait for each other.
-    few = few_taps(g, itemsize)
     strided = few or max(g.strides) > 1  # or as good as that: pixels share little
     one_set = g.filters * itemsize % WAY_BYTES == 0
     alone = not (phases or others)
@@ -340,7 +340,7 @@ def merged(g: Geometry) -> Geometry | None:
 def single(g: Geometry, target: Target) -> tuple[bool, Fields]:
     """Return (whether the depthwise kernel runs a layer, schedule fields of its ``Conv`` struct).
 
-    A layer whose groups have one channel is a depthwise one, and the other way round.
+    A layer whose groups have one channel is a depthwise one, and the other way round; of planes, what takes less.
     """
     depthwise = g.groups == g.channels and not one_channel_groups(g, target)
     if depthwise and planar_depthwise(g, target):

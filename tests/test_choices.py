@@ -101,7 +101,7 @@ def test_vectors_of_pixels_and_of_filters_differ_in_no_bit(case, activation, cac
 def test_depthwise_vectors_of_pixels_and_of_channels_differ_in_no_bit(case):
     """Of planes whose windows have no kernel of their own, each is tried, whatever the schedule chooses."""
     results = []
-    for prices in ({"tiled": 0}, {"walked": 0}, {}):
+    for prices in ({"tiled": -np.inf}, {"walked": -np.inf}, {}):
         with scheduled(**by_planes(**prices), planar_depthwise=never):
             check(case)
             results.append(case.run(activation="relu"))
