@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
+from math import gcd, prod
 from typing import TypeAlias
 
 from cyconv.geometry import Geometry
@@ -67,6 +67,11 @@ def apart(elements: int, itemsize: int) -> int:
     """Return how far one copied plane is from the next: an odd number of lines, in different sets of the cache."""
     line = LINE_BYTES // itemsize
     return (-(-elements // line) | 1) * line
+
+
+def lines(distance: int) -> int:
+    """Return how many lines that are so many bytes from each other the first-level cache holds."""
+    return WAY_BYTES // gcd(distance, WAY_BYTES) * WAYS
 
 
 def streams(g: Geometry, target: Target) -> bool:

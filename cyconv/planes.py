@@ -9,11 +9,11 @@ from typing import NamedTuple
 from cyconv.blocks import (
     NEAR_BYTES,
     WAY_BYTES,
-    WAYS,
     Fields,
     apart,
     equal_blocks,
     fetch_ahead,
+    lines,
     loaded_block,
     most_rows,
     schedule_fields,
@@ -151,7 +151,7 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
     if not direct:
         cycles += scattered
     # Planes in the same sets of a cache would evict each other before the next filters read them.
-    near = depth <= WAY_BYTES // gcd(prod(g.size) * itemsize, WAY_BYTES) * WAYS
+    near = depth <= lines(prod(g.size) * itemsize)
     near = near or depth <= 4 or filters <= target.tile_pixels[vectors]
     in_place = direct and g.strides == (1, 1) and (g.channels_first or g.channels == 1) and near
     load = not in_place or block.split_rows or block.split_columns

@@ -13,12 +13,12 @@ from math import gcd, prod
 from cyconv.blocks import (
     LINE_BYTES,
     WAY_BYTES,
-    WAYS,
     Fields,
     apart,
     equal_blocks,
     equal_columns,
     fetch_ahead,
+    lines,
     loaded,
     loaded_block,
     most_rows,
@@ -85,18 +85,13 @@ def few_taps(g: Geometry, itemsize: int) -> bool:
     return 2 <= prod(g.window) <= 4 and (g.strides[1] > 1 or alone)
 
 
-def lines(apart: int) -> int:
-    """Return how many lines so many bytes apart the first-level cache holds."""
-    return WAY_BYTES // gcd(apart, WAY_BYTES) * WAYS
-
-
 def collides(g: Geometry, itemsize: int, fused: bool) -> bool:
     """Return whether the pixels under a depthwise tile share so few cache sets that they evict each other.
 
     Loaded to scratch, a few channels at a time, they do not. Under a dilated window that takes longer for the first
     step of a separable layer, a few rows at a time.
     """
-    if few_taps(g, itemsize):  # nothing is needed again
+    if few_taps(g, itemsize):  # nothing is needed again soon
         return False
     few = g.window[0] == 1 or (g.window == (3, 3) and g.strides == (2, 2))
     if lines(g.filters * itemsize) < (FEW_LINES if few else TILE_LINES):

@@ -290,9 +290,9 @@ def test_dilated_windows_whose_pixels_evict_each_other(dtype, set_num_threads):
     case = make(
         "depthwise_conv", (1, 6, 12, channels), (3, 3, channels, 1), dtype=dtype, padding="same", dilation_rate=2
     )
-    with scheduled(lines=lambda apart: 100):
+    with scheduled(lines=lambda _: 100):
         want = check(case)
-    with scheduled(lines=lambda apart: 10 if apart == 4096 else 100, SERIAL_FLOPS=100):
+    with scheduled(lines=lambda distance: 10 if distance == 4096 else 100, SERIAL_FLOPS=100):
         for threads in (1, 3):
             set_num_threads(threads)
             np.testing.assert_array_equal(case.run(), want)

@@ -6,7 +6,7 @@
 #
 # Beside the tile of depthwise.pxi, whose taps are a loop, each load is an instruction of its own, which meets line by
 # line, so that the processor sees what follows, and there are half as many instructions, so that more lines are waited
-# for at once. No line is needed again: that pixels share few sets of the cache, and evict each other, does not matter.
+# for at once. No line is needed again soon: that pixels share few sets of the cache does not matter.
 
 cdef inline void few_tiles(int N, int MR, Py_ssize_t tiles, const Conv* c, const Py_ssize_t* taps, const REAL* x,
                            const REAL* weights, REAL* y, Py_ssize_t b0, Py_ssize_t b1, Ahead* ahead) noexcept nogil:
