@@ -107,6 +107,7 @@ UNUSED = {  # by some kernels
     "leave_out": 0,
     "phases": 0,
     "columnwise": False,
+    "siblings": 1,
     "few_taps": False,
     "leads": False,
     "split_rows": False,

@@ -196,10 +196,12 @@ cdef class Plan:
         self._fill(&self._conv, geometry, depthwise, fields)
         if self._separable:
             self._conv.yf, self._conv.yp = self._second.xc, self._second.xw
-        # Depthwise tiles meet padding where the input lies; dense ones leave it out, or load the blocks that touch it.
+        # Depthwise tiles meet padding where the input lies; dense ones, and those of planes, leave it out or load the
+        # blocks that touch it; and runs those that end within a vector.
         pads = any(before or after for before, after in geometry.pads)
-        self._pads_load = self._conv.load or self._conv.collides or (
-            pads and not depthwise and not self._conv.leave_out)
+        by_tiles = not (depthwise or self._conv.leave_out) or (self._conv.planar and not self._conv.walk)
+        runs = depthwise and self._conv.phases and not self._conv.planar
+        self._pads_load = self._conv.load or self._conv.collides or (pads and by_tiles) or runs
         self._run = self._kernels.depthwise if depthwise else self._kernels.conv
         if self._separable:
             self._run = self._kernels.separable
@@ -363,7 +365,7 @@ cdef class Plan:
         if self._run == self._kernels.conv:
             self._first_bytes = _round(self._dense_size(&self._conv) * item)
         else:
-            blocks = self._conv.phases or self._conv.blocks
+            blocks = (self._conv.phases or self._conv.blocks) * self._conv.siblings
             lanes = 1 if self._conv.planar and not self._conv.phases else self._kernels.lanes
             self._first_bytes = _round(blocks * (taps + 1) * lanes * item)
         if self._separable:
@@ -437,7 +439,7 @@ cdef class Plan:
             self._merge(&c)
         if self._separable:
             second = self._second
-        if (c.xw if c.planar and not c.phases else c.xc) != 1 or (c.planar and c.phases and c.xw != c.channels) or (
+        if (c.xw if c.planar and not c.phases else c.xc) != 1 or (c.phases and c.xw != c.channels) or (
                 c.planar and c.direct and not c.walk and c.height > 1 and c.xh != c.width):
             c.load = 1
         elif not self._pads_load:          # everything is read in place

@@ -14,7 +14,7 @@ from cyconv.blocks import (
     equal_blocks,
     fetch_ahead,
     lines,
-    loaded_block,
+    loaded,
     most_rows,
     schedule_fields,
     streams,
@@ -28,6 +28,9 @@ PICK = 9.0  # cycles that a depthwise layer's vector of pixels takes more where 
 RUN = 2.0  # what going along the rows of fewer channels than lanes takes longer, window by window
 PICKING_LANES = 4  # of a vector at least, to pick from it
 IN_PART = 12.0  # cycles of a vector of pixels that is stored in part, where no instruction does so
+TAP_VECTORS = 4  # of a tile that adds tap after tap
+ACROSS_LINES, TAP_ENDS = 2.2, 3.5  # cycles of a depthwise vector of pixels: of each tap; of the rest
+ROW_ENDS = 200.0  # cycles of the ends of a row, that are copied
 EXCHANGE = 11.0  # cycles of a vector of a depthwise layer's channels that comes from planes, or goes there
 WALKED_FILTERS = 4  # of a block at most, where vectors of pixels go down planes
 FAR_ROWS = 2  # of output for each of the window but one, in a block of planes that come from memory
@@ -250,6 +253,13 @@ def walk_blocking(g: Geometry, target: Target) -> tuple[float, Fields]:
     return cycles, fields
 
 
+def descends(g: Geometry) -> bool:
+    """Return whether vectors of a depthwise layer go down its planes: under windows that have such a kernel."""
+    (k, kw), (s, sw) = g.window, g.strides
+    square = k == kw and s == sw and (k, s) in {(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)}
+    return square and g.dilation_rate == (1, 1)
+
+
 def planar_depthwise(g: Geometry, target: Target) -> bool:
     """Return whether a depthwise layer has a kernel whose vectors are of pixels, that gains from it.
 
@@ -260,10 +270,9 @@ def planar_depthwise(g: Geometry, target: Target) -> bool:
     input and output are transposed for.
     """
     lanes = target.lanes
-    (k, kw), (s, sw), (out_h, out_w) = g.window, g.strides, g.output_size
-    known = k == kw and s == sw and (k, s) in {(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)}
+    k, s, (out_h, out_w) = g.window[0], g.strides[0], g.output_size
     planes = g.channels_first or g.channels == g.filters == 1
-    if not (known and g.dilation_rate == (1, 1)):
+    if not descends(g):
         return False
     begun = (k - 1) // s  # rows that are begun before the first ends
     rows = max(out_h, begun) + begun / 2 + 1
@@ -283,6 +292,24 @@ def runs(g: Geometry, target: Target) -> bool:
     return not g.channels_first and 1 < g.channels == g.filters < target.lanes
 
 
+def tap_blocking(g: Geometry, target: Target) -> tuple[float, Fields]:
+    """Return (cycles, schedule fields) of a depthwise layer of planes, tap after tap.
+
+    The cycles are infinite where there is no such kernel. The model: the loads of each vector of pixels, most of them
+    across two cache lines, and in each row its ends, which are copied with their padding.
+    """
+    out_h, out_w = g.output_size
+    lanes = target.lanes
+    planes = g.channels_first or g.channels == g.filters == 1
+    if not planes or g.groups != g.channels or g.strides[1] > 1 or out_w < lanes or descends(g):
+        return math.inf, {}
+    ends = ROW_ENDS if any(g.pads[1]) else 0
+    vectors = -(-out_w // lanes)
+    vectors += vectors % TAP_VECTORS == 1  # by itself, one waits for its own sums
+    cycles = g.filters * out_h * (vectors * (prod(g.window) * ACROSS_LINES + TAP_ENDS) + ends)
+    return cycles, planar_depthwise_blocking(g, target, False)
+
+
 def planar_depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     """Return the schedule fields of such a layer; `fused`: of the first step of a separable one."""
     out_h, out_w = g.output_size
@@ -290,14 +317,19 @@ def planar_depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Field
     step = g.filters if runs(g, target) else 1  # elements of a pixel
     kept = 2 * g.filters if fused else 0  # of a pixel, in the cache for the second step
 
+    def met(rows: int, columns: int) -> int:
+        sizes = zip((rows, columns), g.window, g.strides, g.dilation_rate, strict=True)
+        return prod(loaded(*size, splits=False)[0] for size in sizes)
+
     def fits(rows: int, columns: int) -> bool:
-        elements = max(loaded_block(g, rows, columns)[0] * step, rows * columns * kept)
+        elements = max(met(rows, columns) * step, rows * columns * kept)
         return elements * itemsize <= CACHE_BYTES // 2 and rows * columns <= MOST_PLANE_PIXELS
 
     rows, columns, pieces = equal_blocks(g, 1, MOST_PLANE_PIXELS, 4 * lanes, fits)
     return schedule_fields(
-        {"load_bytes": loaded_block(g, rows, columns)[0] * step * itemsize, "tile_bytes": 0, "out_bytes": 0},
+        {"load_bytes": met(rows, columns) * step * itemsize, "tile_bytes": 0, "out_bytes": 0},
         planar=True,
+        walk=descends(g),
         vectors=step,
         filter_unit=step,
         phases=step if step > 1 else 0,

@@ -27,7 +27,7 @@ from cyconv.blocks import (
     streams,
 )
 from cyconv.geometry import Geometry
-from cyconv.planes import planar_blocking, planar_depthwise, planar_depthwise_blocking, walk_blocking
+from cyconv.planes import planar_blocking, planar_depthwise, planar_depthwise_blocking, tap_blocking, walk_blocking
 from cyconv.tiles import (
     CACHE_BYTES,
     DOT_ENDS,
@@ -45,7 +45,7 @@ LEAST_BLOCKS = 8  # of small images, for threads to share
 LEAST_ROWS = (8, 4)  # of a depthwise layer's output, to be cut between rows alone: of tiles, of sums along rows
 LOAD = 3.0  # cycles of a vector of channels that is copied with the padding around it
 TAP, RESULT = 1.15, 14.0  # cycles of a depthwise vector of channels: of each tap; of the rest, to its place in planes
-LONE_PLANE = 200  # cycles of a plane that dense tiles take by itself
+LONE_PLANE = 200  # cycles of a plane that a dense kernel takes by itself
 TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 FEW_LINES = 15  # under one of 1 x 2 pixels and a 3 x 3 window at stride 2, or of 8 pixels and 8 taps of one row
 PLACES = 8  # of pixels, written at a time: some behind those of a dense block
@@ -205,6 +205,25 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
     return groups * cycles, fields
 
 
+def siblings(g: Geometry, target: Target) -> int:
+    """Return how many filters of a depthwise layer's channel have vectors of their own, whose sums grow side by side.
+
+    Two to four do, so that an input is loaded once for all of them; not where a kernel of one filter, which channels
+    are repeated for, shares more between pixels: small squares at stride 1 and, with few registers, long rows.
+    """
+    multiplier, lanes = g.filters // g.channels, target.lanes
+    (kh, kw), stride = g.window, g.strides[1]
+    if not (target.spreads and 2 <= multiplier <= 4) or (g.channels < lanes <= g.filters and stride > 1):
+        return 1
+    lines = lanes * target.itemsize == LINE_BYTES  # vectors are
+    if kh == kw and kw in (3, 5, 7) and g.strides == g.dilation_rate == (1, 1):
+        whole = g.filters < lanes or g.channels % lanes == 0
+        shares = not (lines and whole and (multiplier == 2 or g.channels >= 8 * lanes))
+    else:
+        shares = not lines and multiplier == 2 and kw > 3 and stride == 1
+    return 1 if shares else multiplier
+
+
 def columnwise(g: Geometry, target: Target) -> bool:
     """Return whether the sums of a depthwise layer go along their rows, and so add a window's columns in turn.
 
@@ -212,7 +231,7 @@ def columnwise(g: Geometry, target: Target) -> bool:
     """
     known = g.window[0] == g.window[1] and (g.window[1], g.strides[1]) in {(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)}
     whole_lines = target.lanes * target.itemsize == LINE_BYTES and g.filters >= target.lanes
-    along = known and g.dilation_rate == (1, 1) and whole_lines and not g.channels_first
+    along = known and g.dilation_rate == (1, 1) and whole_lines and not g.channels_first and siblings(g, target) == 1
     return along and not one_channel_groups(g, target)  # by itself, not in a separable layer, such a one is dense
 
 
@@ -230,20 +249,23 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     """Return the schedule fields of a depthwise layer; `fused`: of the first step of a separable one."""
     out_h, out_w = g.output_size
     lanes, itemsize = target.lanes, target.itemsize
-    # Fewer filters than lanes: a row of outputs is one run of elements, in `phases` patterns of weights.
-    phases = g.filters // gcd(g.filters, lanes) if g.filters < lanes else 0
-    stores = g.filters < lanes or (g.channels_first and not fused)
+    stores = g.channels_first and not fused
+    times = 1 if stores else siblings(g, target)
+    filters = g.filters // times  # vectors are of these
+    # Fewer than lanes: a row of outputs is one run of elements, in `phases` patterns of weights.
+    phases = filters // gcd(filters, lanes) if filters < lanes else 0
+    stores = stores or phases > 0
     stored = g.filters * g.strides[1] if phases else g.filters
     kept = stored if stores or fused else 0  # of a pixel, in the cache until all of it is there
     # A few vectors are loaded together: of channels or, of several filters each, with all filters of these; more where
     # what two rows of output meet stays in a near cache.
-    others = 2 * (g.filters // g.channels - 1)
+    others = 2 * (filters // g.channels - 1)
     least, most = LOADED_BYTES
     met = loaded(2, g.window[0], g.strides[0], g.dilation_rate[0], splits=False)[0] * g.size[1]
     together = max(least, min(most if others else least, CACHE_BYTES // 4 // met))
-    channels = -(-min(together // itemsize + others, g.filters) // lanes) * lanes
+    channels = -(-min(together // itemsize + others, filters) // lanes) * lanes
     if phases or others:
-        channels = min(channels, g.filters)
+        channels = min(channels, filters)
 
     # Tiles go down a column where a window is one: so many rows.
     tall = TILE_ROWS * g.dilation_rate[0] if g.window[1] == g.strides[0] == 1 < g.window[0] else 0
@@ -260,9 +282,9 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     pixels = rows * columns
     loaded_pixels, split = load(rows, columns)
     contiguous = not g.channels_first or g.channels == 1
-    few_sets = collides(g, itemsize, fused)
+    few_sets = times == 1 and collides(g, itemsize, fused)
     along = columnwise(g, target)
-    few = few_taps(g, itemsize)
+    few = times == 1 and few_taps(g, itemsize)
     # Sums along rows load nothing twice: few sets are enough for them, but where results are stored at the same place;
     # not one set at a stride, whose loads wait for each other.
     strided = few or max(g.strides) > 1  # or as good as that: pixels share little
@@ -274,7 +296,8 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     waits = few_sets and (one_set or g.window == (3, 3))
     many_loads = strided or (waits if along else max(g.window) > 3)
     least = LEADING_VECTORS[strided + (strided and along and g.window == (3, 3))]
-    leads = in_place and many_loads and g.filters % lanes == 0 and g.filters >= least * lanes
+    leads = in_place and times == 1 and many_loads and g.filters % lanes == 0 and g.filters >= least * lanes
+    whole_run = phases and times > 1 and contiguous and g.strides[1] == 1 and out_w * filters % (phases * lanes) == 0
     strip, rows_in_place = out_w, 0
     if in_place and not (few_sets or fused or stores):
         strip = strip_columns(g, target)
@@ -285,23 +308,24 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
         {
             "load_bytes": (loaded_pixels * channels + behind * lanes) * itemsize,
             "tile_bytes": (g.filters + lanes) * (prod(g.window) + 1) * itemsize * leads,
-            "out_bytes": (pixels * stored + phases * lanes) * itemsize if stores else 0,
+            "out_bytes": (pixels * stored + phases * lanes * times) * itemsize if stores else 0,
         },
-        vectors=1,
+        vectors=times,
         filter_unit=lanes,
         phases=phases,
         columnwise=along,
+        siblings=times,
         few_taps=few,
         leads=leads,
-        blocks=-(-g.filters // lanes),
+        blocks=-(-filters // lanes),
         block_pixels=pixels,
         block_shape=not pieces,
-        load=not in_place,
+        load=not (in_place or whole_run),
         collides=in_place and few_sets,
         rows_in_place=rows_in_place,
         strip=strip,
         fetch_ahead=fetch_ahead(g, target, outputs=not fused),  # of a fused step they are in a cache
-        stream=g.filters % lanes == 0 and not g.channels_first and not fused and streams(g, target),
+        stream=filters % lanes == 0 and not g.channels_first and not fused and streams(g, target),
         unit=out_w if out_h >= LEAST_ROWS[along] else 1,
         loaded_channels=channels,
         **split,
@@ -309,13 +333,9 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
 
 
 def depthwise_cycles(g: Geometry, target: Target) -> float:
-    """Return the cycles of a depthwise layer of planes whose vectors are of channels: planes become pixels and back.
-
-    Less what dense tiles, whose price it is compared with, take for each plane beside that.
-    """
+    """Return the cycles of a depthwise layer of planes whose vectors are of channels: planes become pixels and back."""
     vectors = prod(g.output_size) * -(-g.filters // target.lanes)
-    cycles = vectors * (prod(g.window) * TAP + RESULT) + transposed_cycles(*g.size, g.channels, target.lanes)
-    return cycles - LONE_PLANE * g.channels
+    return vectors * (prod(g.window) * TAP + RESULT) + transposed_cycles(*g.size, g.channels, target.lanes)
 
 
 def merged(g: Geometry) -> Geometry | None:
@@ -347,10 +367,12 @@ def single(g: Geometry, target: Target) -> tuple[bool, Fields]:
     else:
         cycles, fields = dense_blocking(g, target)
     if not (full or fields["dots"]):
-        for blocking in (planar_blocking, walk_blocking):
+        lone = LONE_PLANE * g.channels if depthwise else 0
+        for blocking, by_itself in ((planar_blocking, False), (walk_blocking, False), (tap_blocking, True)):
             price, planar = blocking(g, target)
+            price += 0 if by_itself else lone
             if price < cycles:
-                cycles, fields, depthwise = price, planar, False
+                cycles, fields, depthwise = price, planar, by_itself
     return depthwise, fields
 
 

@@ -42,11 +42,12 @@ def priced(name, cycles):
     return at_price
 
 
-def by_planes(tiled=np.inf, walked=np.inf):
-    """Return what makes dense layers take vectors of pixels, in tiles or down their planes, at these prices."""
+def by_planes(tiled=np.inf, walked=np.inf, tapped=np.inf):
+    """Return what makes layers take vectors of pixels, in tiles, down planes or tap after tap, at these prices."""
     return {
         "planar_blocking": priced("planar_blocking", tiled),
         "walk_blocking": priced("walk_blocking", walked),
+        "tap_blocking": priced("tap_blocking", tapped),
         "dots": never,
     }
 
@@ -101,12 +102,37 @@ def test_vectors_of_pixels_and_of_filters_differ_in_no_bit(case, activation, cac
 def test_depthwise_vectors_of_pixels_and_of_channels_differ_in_no_bit(case):
     """Of planes whose windows have no kernel of their own, each is tried, whatever the schedule chooses."""
     results = []
-    for prices in ({"tiled": -np.inf}, {"walked": -np.inf}, {}):
+    for prices in ({}, {"tiled": -np.inf}, {"walked": -np.inf}, {"tapped": -np.inf}):
         with scheduled(**by_planes(**prices), planar_depthwise=never):
             check(case)
             results.append(case.run(activation="relu"))
-    np.testing.assert_array_equal(results[0], results[2], err_msg=str(case))
-    np.testing.assert_array_equal(results[1], results[2], err_msg=str(case))
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0], err_msg=str(case))
+
+
+@pytest.mark.usefixtures("isa")
+@dtypes
+@pytest.mark.parametrize("window, dilation_rate", [((1, 3), 1), ((1, 2), 30), ((2, 4), 1), ((3, 1), 2)], ids=str)
+def test_depthwise_planes_tap_after_tap(dtype, window, dilation_rate, set_num_threads):
+    """Columns whose windows lie inside and those around them, in blocks of some rows or pixels and of all."""
+    orders = [order for name, order in ORDERS.items() if name != "broadcast"]
+    options = {"dtype": dtype, "dilation_rate": dilation_rate, "data_format": "channels_first", "bias": False}
+    for n, (height, width, strides) in enumerate([(1, 200, 1), (1, 64, 1), (6, 97, (2, 1)), (5, 33, 1), (9, 130, 1)]):
+        padding = ["same", "valid", ((4, 0), (40, 3)), "same", ((0, 9), (0, 70))][n]
+        if padding == "valid" and height == 1 < window[0]:
+            continue
+        case = make(
+            "depthwise_conv", (2, 5, height, width), (*window, 5, 2), padding=padding, strides=strides, **options
+        )
+        with scheduled(**by_planes()):
+            want = check(case)
+        moved = replace(case, inputs=orders[n % len(orders)](case.inputs))
+        for threads, cache in ((1, 1 << 20), (7, 1 << 13)):
+            set_num_threads(threads)
+            choices = {"SERIAL_FLOPS": 100, "CACHE_BYTES": cache, "STREAM_BYTES": 0, "AHEAD_BYTES": 0}
+            with scheduled(**by_planes(tapped=-np.inf), **choices):
+                for made in (case, moved):
+                    np.testing.assert_array_equal(made.run(), want, err_msg=str(made))
 
 
 @pytest.mark.usefixtures("isa")
@@ -244,7 +270,7 @@ def test_vectors_of_channels_do_not_depend_on_the_image(dtype, set_num_threads):
 
 @pytest.mark.usefixtures("isa")
 @dtypes
-@pytest.mark.parametrize("multiplier", [1, 2])
+@pytest.mark.parametrize("multiplier", [1, 2, 5])
 def test_depthwise_loads_channels_in_parts(dtype, multiplier, set_num_threads):
     """From any array, where pixels are 4 KiB apart, and where a multiplier repeats them; threads share channels.
 
@@ -264,6 +290,41 @@ def test_depthwise_loads_channels_in_parts(dtype, multiplier, set_num_threads):
                 np.testing.assert_array_equal(case.run(), want, err_msg=str(case))
                 np.testing.assert_array_equal(strided.run(), want, err_msg=str(strided))
                 np.testing.assert_array_equal(first.run(), want_first, err_msg=str(first))
+
+
+def alone(*_):
+    """Return that no filters of a channel have vectors of their own."""
+    return 1
+
+
+@pytest.mark.usefixtures("isa")
+@given(case=st.sampled_from(["depthwise_conv", "separable_conv"]).flatmap(lambda op: cases(op, batches=(1, 2))))
+def test_filters_of_a_channel_side_by_side_differ_in_no_bit(case):
+    with scheduled(columnwise=never):
+        check(case)
+        want = case.run(activation="relu")
+        with scheduled(siblings=alone):
+            np.testing.assert_array_equal(case.run(activation="relu"), want, err_msg=str(case))
+
+
+@pytest.mark.usefixtures("isa")
+@dtypes
+@pytest.mark.parametrize("multiplier", [2, 3, 4])
+@pytest.mark.parametrize("window, strides", [((9, 1), 1), ((3, 3), 1), ((2, 5), 1), ((3, 3), 2)], ids=str)
+def test_filters_of_a_channel_in_rows_and_runs(dtype, window, strides, multiplier, set_num_threads):
+    """Of channels that are fewer than lanes and more, in blocks of some rows and of all, by several threads."""
+    orders = [order for name, order in ORDERS.items() if name != "broadcast"]
+    for n, (width, channels) in enumerate([(16, 4), (24, 2), (9, 6), (11, 16), (8, 40)]):
+        options = {"dtype": dtype, "strides": strides, "padding": "same" if n % 2 else "valid"}
+        case = make("depthwise_conv", (2, 10, width, channels), (*window, channels, multiplier), **options)
+        with scheduled(columnwise=never, siblings=alone):
+            want = check(case)
+        moved = replace(case, inputs=orders[n % len(orders)](case.inputs))
+        for threads, cache in ((1, 1 << 20), (3, 1 << 13)):
+            set_num_threads(threads)
+            with scheduled(columnwise=never, SERIAL_FLOPS=100, CACHE_BYTES=cache, STREAM_BYTES=0, AHEAD_BYTES=0):
+                for made in (case, moved):
+                    np.testing.assert_array_equal(made.run(), want, err_msg=str(made))
 
 
 @pytest.mark.usefixtures("isa")

@@ -15,7 +15,7 @@ cdef struct Conv:
     Py_ssize_t xn, xh, xw, xc, yn, yp, yf
     # The schedule (schedule.py): how work is cut up; only `dots` and `columnwise` change a bit of a result.
     Py_ssize_t planar                     # vectors are of pixels, which lie side by side in planes
-    Py_ssize_t walk                       # planar, dense: vectors go down their planes; else tiles
+    Py_ssize_t walk                       # planar: vectors go down their planes; else tiles
     Py_ssize_t vectors                    # of filters (planar: of pixels; dots: filters) in a register tile
     Py_ssize_t filter_unit                # dense: filters of a block are filled up to so many: a vector, half a one; 1
     Py_ssize_t blocks                     # filter blocks of one group (dense), channel vectors or (planar) filters
@@ -27,6 +27,7 @@ cdef struct Conv:
     Py_ssize_t leave_out                  # dense, taps that meet only padding: 0 no, 1 of pixels alike, 2 tap after tap
     Py_ssize_t phases                     # depthwise, rows as one run of elements: patterns of weights; else 0
     Py_ssize_t columnwise                 # depthwise: sums go along their rows and add a window's columns in turn
+    Py_ssize_t siblings                   # depthwise: filters of a channel whose sums grow side by side
     Py_ssize_t few_taps                   # depthwise: windows of so few that share next to nothing
     Py_ssize_t leads                      # depthwise: vectors begin earlier where inputs are off a line; then how much
     Py_ssize_t block_pixels               # output pixels worked on together

@@ -3,7 +3,7 @@
 # Loop order, outermost first, and what each level keeps where:
 #   task             a range of output pixels x a range of channel vectors           (threads)
 #   pixel block      input read in place (borders too), or loaded to scratch where channels are not contiguous,
-#                    multiplied, fewer than a vector, or collide in the first-level cache
+#                    repeated, fewer than a vector, or collide in the first-level cache
 #   strip            columns of long rows: those at work and those that come next   (second-level cache)
 #   row, or more     up to 2 KiB of channel vectors at a time: long enough runs for the processor to fetch ahead, short
 #                    enough for the next tile to find its neighbour's columns in the first-level cache; under a window
@@ -15,16 +15,21 @@
 # Two rows share weights and all but the outer rows of inputs: of a 3 x 3 window at stride 1, 33 loads for 72
 # multiply-adds. Where a vector is a cache line, sums of small square windows go along their rows instead: along.pxi.
 # Two to four taps at a stride: few.pxi.
+#
+# Two to four filters a channel grow side by side where they can: a tile has a sum of each for each pixel and channel,
+# and loads the input once for all of them. Lanes of these take turns when they are stored. Else channels are repeated.
 
-cdef inline void depthwise_chunk(int KC, int MR, bint CHECK, const REAL* x, Py_ssize_t xw, const REAL* w,
-                                 Py_ssize_t column, size_t inside, vec* acc) noexcept nogil:
-    """KC taps of a window row, at stride and dilation 1: their weights, and one input at a time, in registers."""
-    cdef vec[8] wv
+cdef inline void depthwise_chunk(int M, int KC, int MR, bint CHECK, const REAL* x, Py_ssize_t xw, const REAL* w,
+                                 Py_ssize_t column, size_t inside, vec[4][8] acc) noexcept nogil:
+    """KC taps of a window row, at stride and dilation 1: their weights, of M filters, and one input at a time, in
+    registers."""
+    cdef vec wv[4][8]
     cdef vec xv
     cdef const REAL* p[5]
-    cdef int i, k, q
+    cdef int i, k, q, m
     for k in range(KC):
-        wv[k] = vfetch(w + k * LANES)
+        for m in range(M):
+            wv[m][k] = vfetch(w + (k * M + m) * LANES)
     for q in range((MR + KC + 1) // 3):
         p[q] = x + 3 * q * xw
     for q in range(MR + KC - 1):
@@ -33,25 +38,34 @@ cdef inline void depthwise_chunk(int KC, int MR, bint CHECK, const REAL* x, Py_s
             xv = vfetch(p[q // 3] + (q % 3) * xw)
         for i in range(MR):
             if q - i >= 0 and q - i < KC:
-                acc[i] += xv * wv[q - i]
+                for m in range(M):
+                    acc[m][i] += xv * wv[m][q - i]
 
-cdef inline void depthwise_store(int R, int MR, vec[2][8] acc, REAL* y, Py_ssize_t yp, Py_ssize_t yh, int activation,
-                                 REAL slope, bint stream) noexcept nogil:
-    """The end of a tile: its activation, and results to where they belong."""
+cdef inline void depthwise_store(int R, int M, int MR, vec[4][8] acc, REAL* y, Py_ssize_t yp, Py_ssize_t yh,
+                                 int activation, REAL slope, bint stream) noexcept nogil:
+    """The end of a tile of R rows, or M filters: its activation, and results to where they belong."""
     cdef int i, r
     if activation == 1:
-        for r in range(R):
+        for r in range(R * M):
             for i in range(MR):
                 acc[r][i] = vnonneg(acc[r][i])
     elif activation == 2:
-        for r in range(R):
+        for r in range(R * M):
             for i in range(MR):
                 acc[r][i] = vatmost(vnonneg(acc[r][i]), 6)
     elif activation == 3:
-        for r in range(R):
+        for r in range(R * M):
             for i in range(MR):
                 acc[r][i] = vleak(acc[r][i], slope)
-    if stream:
+    if M > 1 and stream:
+        for i in range(MR):
+            for r in range(M):
+                vstream(y + i * yp + r * LANES, in_turns(M, r, acc[0][i], acc[1][i], acc[2][i], acc[3][i]))
+    elif M > 1:
+        for i in range(MR):
+            for r in range(M):
+                vstore(y + i * yp + r * LANES, in_turns(M, r, acc[0][i], acc[1][i], acc[2][i], acc[3][i]))
+    elif stream:
         for r in range(R):
             for i in range(MR):
                 vstream(y + i * yp, acc[r][i])
@@ -62,27 +76,29 @@ cdef inline void depthwise_store(int R, int MR, vec[2][8] acc, REAL* y, Py_ssize
                 vstore(y + i * yp, acc[r][i])
             y += yh
 
-cdef inline void depthwise_tile(int R, int MR, int KC, bint WHOLE, int S, bint CHECK, const REAL* x, Py_ssize_t xw,
-                                Py_ssize_t row_step, const REAL* w, REAL* y, Py_ssize_t yp, Py_ssize_t yh,
-                                Py_ssize_t window_h, Py_ssize_t window_w, Py_ssize_t stride, Py_ssize_t dilation,
-                                Py_ssize_t row, Py_ssize_t dilation_h, Py_ssize_t height, Py_ssize_t column,
-                                size_t width, int activation, REAL slope, bint stream) noexcept nogil:
+cdef inline void depthwise_tile(int R, int M, int MR, int KC, bint WHOLE, int S, bint CHECK, const REAL* x,
+                                Py_ssize_t xw, Py_ssize_t row_step, const REAL* w, REAL* y, Py_ssize_t yp,
+                                Py_ssize_t yh, Py_ssize_t window_h, Py_ssize_t window_w, Py_ssize_t stride,
+                                Py_ssize_t dilation, Py_ssize_t row, Py_ssize_t dilation_h, Py_ssize_t height,
+                                Py_ssize_t column, size_t width, int activation, REAL slope,
+                                bint stream) noexcept nogil:
     """R rows x MR pixels of one channel vector. `x`: under the first pixel's first tap, which is at (row, column) of
     the input. WHOLE: the window is KC x KC, at dilation 1 and stride S, both ways where R is 2; else a row of the
-    window is cut into chunks of KC and KC - 1 taps, at dilation and stride 1, unless KC is 1. CHECK: rows and columns
-    may lie outside the input, where there are zeros."""
-    cdef vec acc[2][8]
+    window is cut into chunks of KC and KC - 1 taps, at dilation and stride 1, unless KC is 1. M: filters of each
+    channel, of one row and not WHOLE; their results take turns. CHECK: rows and columns may lie outside the input,
+    where there are zeros."""
+    cdef vec acc[4][8]
     cdef vec wv[3][7]
     cdef vec xv
     cdef const REAL* p[8]
     cdef size_t inside = width
     cdef Py_ssize_t kh, kw, at, long_chunks = window_w - (window_w + KC - 1) // KC * (KC - 1)
     cdef int i, k, q, r, h
-    xv = vload(w)
-    for r in range(R):
+    for r in range(R * M):
+        xv = vload(w + r // R * LANES)
         for i in range(MR):
             acc[r][i] = xv
-    w += LANES
+    w += M * LANES
     if WHOLE:
         for h in range((R - 1) * S + KC):
             if CHECK:
@@ -114,41 +130,46 @@ cdef inline void depthwise_tile(int R, int MR, int KC, bint WHOLE, int S, bint C
             kw = 0
             if KC > 1:
                 while kw < long_chunks * KC:
-                    depthwise_chunk(KC, MR, CHECK, x + kw * xw, xw, w, column + kw, inside, acc[0])
-                    w += KC * LANES
+                    depthwise_chunk(M, KC, MR, CHECK, x + kw * xw, xw, w, column + kw, inside, acc)
+                    w += KC * M * LANES
                     kw += KC
                 while kw < window_w:
-                    depthwise_chunk(KC - 1, MR, CHECK, x + kw * xw, xw, w, column + kw, inside, acc[0])
-                    w += (KC - 1) * LANES
+                    depthwise_chunk(M, KC - 1, MR, CHECK, x + kw * xw, xw, w, column + kw, inside, acc)
+                    w += (KC - 1) * M * LANES
                     kw += KC - 1
             while kw < window_w:
                 at = kw * dilation
+                for r in range(M):
+                    wv[0][r] = vfetch(w + r * LANES) if M > 1 else vload(w)
                 if not CHECK or column + at >= 0 and column + at + (MR - 1) * stride < <Py_ssize_t>inside:
                     for i in range(MR):
-                        acc[0][i] += vload(x + at * xw) * vload(w)
+                        xv = vload(x + at * xw)
+                        for r in range(M):
+                            acc[r][i] += xv * wv[0][r]
                         at += stride
                 else:
                     for i in range(MR):
                         xv = vset(0)
                         if <size_t>(column + at) < inside:
                             xv = vload(x + at * xw)
-                        acc[0][i] += xv * vload(w)
+                        for r in range(M):
+                            acc[r][i] += xv * wv[0][r]
                         at += stride
-                w += LANES
+                w += M * LANES
                 kw += 1
             x += row_step
-    depthwise_store(R, MR, acc, y, yp, yh, activation, slope, stream)
+    depthwise_store(R, M, MR, acc, y, yp, yh, activation, slope, stream)
 
-cdef inline void depthwise_tiles(int R, int MR, int KC, bint WHOLE, int S, bint CHECK, const Conv* v, const REAL* x,
-                                 const REAL* weights, REAL* y, Py_ssize_t row, Py_ssize_t column,
+cdef inline void depthwise_tiles(int R, int M, int MR, int KC, bint WHOLE, int S, bint CHECK, const Conv* v,
+                                 const REAL* x, const REAL* weights, REAL* y, Py_ssize_t row, Py_ssize_t column,
                                  Py_ssize_t b0, Py_ssize_t b1, Ahead* ahead) noexcept nogil:
     """R rows x MR pixels, channel vectors [b0, b1)."""
     # Copies: a vector store may alias anything in memory, so that fields would be read again after each.
-    cdef Py_ssize_t size = (v.window_h * v.window_w + 1) * LANES, b, at, xw = v.xw, yp = v.yp
+    cdef Py_ssize_t size = (v.window_h * v.window_w + 1) * M * LANES, b, at, xw = v.xw, yp = v.yp
     cdef Py_ssize_t window_h = v.window_h, window_w = v.window_w, stride = v.stride_w, dilation = v.dilation_w
     cdef Py_ssize_t dilation_h = v.dilation_h, row_step = v.dilation_h * v.xh, height = v.height
     cdef Py_ssize_t yh = v.out_width * v.yp
-    cdef Py_ssize_t next = b0 * LANES - v.leads, full = v.filters - LANES, strides = v.stride_h * v.stride_w
+    cdef Py_ssize_t next = b0 * LANES - v.leads, full = v.filters // M - LANES, strides = v.stride_h * v.stride_w
     cdef size_t width = v.width
     cdef int activation = v.activation
     cdef bint fetch_ahead = v.fetch_ahead, stream = v.stream
@@ -161,52 +182,60 @@ cdef inline void depthwise_tiles(int R, int MR, int KC, bint WHOLE, int S, bint 
         vrenew(row_step)
         if fetch_ahead:
             fetch(&ahead[0], R * MR * strides)
-            fetch(&ahead[1], R * MR)
-        depthwise_tile(R, MR, KC, WHOLE, S, CHECK, x + at, xw, row_step, weights + b * size, y + at, yp, yh, window_h,
-                       window_w, stride, dilation, row, dilation_h, height, column, width, activation, slope, stream)
+            fetch(&ahead[1], R * M * MR)
+        depthwise_tile(R, M, MR, KC, WHOLE, S, CHECK, x + at, xw, row_step, weights + b * size, y + at * M, yp, yh,
+                       window_h, window_w, stride, dilation, row, dilation_h, height, column, width, activation, slope,
+                       stream)
 
-cdef inline void depthwise_menu(int R, int KC, bint WHOLE, int S, bint CHECK, int mr, const Conv* v, const REAL* x,
-                                const REAL* w, REAL* y, Py_ssize_t row, Py_ssize_t column,
+cdef inline void depthwise_menu(int R, int M, int KC, bint WHOLE, int S, bint CHECK, int mr, const Conv* v,
+                                const REAL* x, const REAL* w, REAL* y, Py_ssize_t row, Py_ssize_t column,
                                 Py_ssize_t b0, Py_ssize_t b1, Ahead* ahead) noexcept nogil:
-    if mr == 1: depthwise_tiles(R, 1, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
-    elif mr == 2: depthwise_tiles(R, 2, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
+    if mr == 1: depthwise_tiles(R, M, 1, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
+    elif mr == 2: depthwise_tiles(R, M, 2, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
     elif R * S < 4 or REGISTERS == 32:
-        if mr == 3: depthwise_tiles(R, 3, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
-        elif mr == 4: depthwise_tiles(R, 4, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
-        elif not WHOLE:
-            if mr == 5: depthwise_tiles(R, 5, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
-            elif mr == 6: depthwise_tiles(R, 6, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
-            elif mr == 7: depthwise_tiles(R, 7, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
-            elif mr == 8: depthwise_tiles(R, 8, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
+        if mr == 3: depthwise_tiles(R, M, 3, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
+        elif mr == 4: depthwise_tiles(R, M, 4, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
+        elif not WHOLE and M < 4:
+            if mr == 5: depthwise_tiles(R, M, 5, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
+            elif M < 3:
+                if mr == 6: depthwise_tiles(R, M, 6, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
+                elif mr == 7: depthwise_tiles(R, M, 7, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
+                elif mr == 8: depthwise_tiles(R, M, 8, KC, WHOLE, S, CHECK, v, x, w, y, row, column, b0, b1, ahead)
 
-cdef inline void depthwise_checked(int R, int KC, bint WHOLE, int S, bint check, int mr, const Conv* v, const REAL* x,
-                                   const REAL* w, REAL* y, Py_ssize_t row, Py_ssize_t column,
+cdef inline void depthwise_checked(int R, int M, int KC, bint WHOLE, int S, bint check, int mr, const Conv* v,
+                                   const REAL* x, const REAL* w, REAL* y, Py_ssize_t row, Py_ssize_t column,
                                    Py_ssize_t b0, Py_ssize_t b1, Ahead* ahead) noexcept nogil:
-    if check: depthwise_menu(R, KC, WHOLE, S, True, mr, v, x, w, y, row, column, b0, b1, ahead)
-    else: depthwise_menu(R, KC, WHOLE, S, False, mr, v, x, w, y, row, column, b0, b1, ahead)
+    if check: depthwise_menu(R, M, KC, WHOLE, S, True, mr, v, x, w, y, row, column, b0, b1, ahead)
+    else: depthwise_menu(R, M, KC, WHOLE, S, False, mr, v, x, w, y, row, column, b0, b1, ahead)
 
 cdef inline void depthwise_rows(int KC, int S, int rows, bint check, int mr, const Conv* v, const REAL* x,
                                 const REAL* w, REAL* y, Py_ssize_t row, Py_ssize_t column,
                                 Py_ssize_t b0, Py_ssize_t b1, Ahead* ahead) noexcept nogil:
-    if rows == 2: depthwise_checked(2, KC, True, S, check, mr, v, x, w, y, row, column, b0, b1, ahead)
-    else: depthwise_checked(1, KC, True, S, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+    if rows == 2: depthwise_checked(2, 1, KC, True, S, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+    else: depthwise_checked(1, 1, KC, True, S, check, mr, v, x, w, y, row, column, b0, b1, ahead)
 
 cdef void run_depthwise_tiles(int kc, bint whole, int rows, bint check, int mr, const Conv* v, const REAL* x,
                               const REAL* w, REAL* y, Py_ssize_t row, Py_ssize_t column, Py_ssize_t b0,
                               Py_ssize_t b1, Ahead* ahead) noexcept nogil:
     """The menu: windows of 3 x 3 and 5 x 5 at strides 1 and 2, of 7 x 7 at stride 1, one row or two; chunks of 2 to
-    MOST_TAPS taps at stride 1; single taps for the rest."""
+    MOST_TAPS taps at stride 1; single taps for the rest. Of two filters a channel chunks of 2 and 3, with registers
+    enough; of three and four single taps."""
     cdef int s = <int>v.stride_w
-    if not whole:
-        if kc == 2: depthwise_checked(1, 2, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
-        elif kc == 3: depthwise_checked(1, 3, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
-        elif kc == 4: depthwise_checked(1, 4, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+    if v.siblings == 2 and kc > 1 and REGISTERS == 32:
+        depthwise_checked(1, 2, 3, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+    elif v.siblings == 2: depthwise_checked(1, 2, 1, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+    elif v.siblings == 3: depthwise_checked(1, 3, 1, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+    elif v.siblings == 4: depthwise_checked(1, 4, 1, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+    elif not whole:
+        if kc == 2: depthwise_checked(1, 1, 2, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+        elif kc == 3: depthwise_checked(1, 1, 3, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+        elif kc == 4: depthwise_checked(1, 1, 4, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
         elif kc > 4 and REGISTERS == 32:
-            if kc == 5: depthwise_checked(1, 5, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
-            elif kc == 6: depthwise_checked(1, 6, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
-            elif kc == 7: depthwise_checked(1, 7, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
-            elif kc == 8: depthwise_checked(1, 8, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
-        else: depthwise_checked(1, 1, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+            if kc == 5: depthwise_checked(1, 1, 5, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+            elif kc == 6: depthwise_checked(1, 1, 6, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+            elif kc == 7: depthwise_checked(1, 1, 7, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+            elif kc == 8: depthwise_checked(1, 1, 8, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+        else: depthwise_checked(1, 1, 1, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
     elif kc == 3 and s == 1: depthwise_rows(3, 1, rows, check, mr, v, x, w, y, row, column, b0, b1, ahead)
     elif kc == 3: depthwise_rows(3, 2, rows, check, mr, v, x, w, y, row, column, b0, b1, ahead)
     elif kc == 5 and s == 1: depthwise_rows(5, 1, rows, check, mr, v, x, w, y, row, column, b0, b1, ahead)
@@ -216,36 +245,43 @@ cdef void run_depthwise_tiles(int kc, bint whole, int rows, bint check, int mr, 
 cdef inline int chunk(const Conv* v, bint* whole) noexcept nogil:
     """Most taps of a window row whose weights are held in registers together; whether that is all of the window."""
     cdef Py_ssize_t k = v.window_w
-    whole[0] = v.dilation_w == 1 and k == v.window_h and (
+    whole[0] = v.siblings == v.dilation_w == 1 and k == v.window_h and (
         v.stride_w <= 2 and (k == 3 or k == 5) or v.stride_w == 1 and k == 7)
     if whole[0]:
         return <int>k
-    if v.dilation_w > 1 or v.stride_w > 1:
+    if v.dilation_w > 1 or v.stride_w > 1 or v.siblings > 2:
         return 1
     k = (v.window_w + MOST_TAPS - 1) // MOST_TAPS        # chunks: of equal size, or one tap less
     return <int>((v.window_w + k - 1) // k)
 
+cdef inline Py_ssize_t most_pixels(const Conv* c) noexcept nogil:
+    """Of a tile of one row: as many as there are registers for the sums of all filters that grow side by side."""
+    if c.siblings == 1:
+        return 8
+    return 16 // c.siblings if REGISTERS == 32 else 14 // c.siblings - 1
+
 cdef void pack_depthwise(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
-    """packed[block or phase][1 + taps][lanes] <- bias, then kernel (taps, filters); zeros beyond the filters. Phases
-    go on with the first filter behind the last; each begins where the one before it ends or, of planes, with the next
-    filter."""
+    """packed[block or phase][1 + taps][siblings][lanes] <- bias, then kernel (taps, filters); zeros beyond the filters.
+    Phases go on with the first filter behind the last; each begins where the one before it ends or, of planes, with
+    the next filter."""
     if c.planar and not c.phases:
         pack_planar(c, c.window_h * c.window_w, kernel, bias, packed)
         return
     cdef const REAL* src = <const REAL*>kernel
     cdef const REAL* b = <const REAL*>bias
     cdef REAL* dst = <REAL*>packed
-    cdef Py_ssize_t taps = c.window_h * c.window_w, block, t, k, first, f
+    cdef Py_ssize_t taps = c.window_h * c.window_w, M = c.siblings, channels = c.filters // M, block, t, m, k, first, f
     for block in range(c.phases if c.phases else c.blocks):
-        first = block * (1 if c.planar else LANES) if c.phases else max(0, min(block * LANES, c.filters - LANES))
+        first = block * (1 if c.planar else LANES) if c.phases else max(0, min(block * LANES, channels - LANES))
         for t in range(-1, taps):
-            for k in range(LANES):
-                f = (first + k) % c.filters if c.phases else first + k
-                if f >= c.filters or t < 0 and b == NULL:
-                    dst[k] = 0
-                else:
-                    dst[k] = b[f] if t < 0 else src[t * c.filters + f]
-            dst += LANES
+            for m in range(M):
+                for k in range(LANES):
+                    f = ((first + k) % channels if c.phases else first + k) * M + m
+                    if f >= c.filters or t < 0 and b == NULL:
+                        dst[k] = 0
+                    else:
+                        dst[k] = b[f] if t < 0 else src[t * c.filters + f]
+                dst += LANES
 
 cdef inline Py_ssize_t leading(const Conv* c, const REAL* x, const REAL* y) noexcept nogil:
     """How many channels earlier vectors begin, so that none meets two cache lines: where an array begins, as NumPy's
@@ -281,38 +317,44 @@ cdef const REAL* shift(const Conv* c, const REAL* weights, Py_ssize_t lead, Py_s
 
 cdef void depthwise_run(const Conv* c, const REAL* x, const REAL* weights, REAL* y, char* scratch, Py_ssize_t p0,
                         Py_ssize_t p1) noexcept nogil:
-    """Fewer filters than lanes: the outputs of a row are one run of elements, cut into vectors across pixels. Those of
+    """Fewer channels than lanes: the outputs of a row are one run of elements, cut into vectors across pixels. Those of
     one phase, `unit` elements apart, have the same weights: they are the pixels of a tile. At a stride the outputs
-    between are computed too, and left out."""
+    between are computed too, and left out. Input is read in place where its runs end with such a unit."""
     cdef Conv v
-    cdef const REAL* src = view(c, &v, x, p0, p1, True, <REAL*>scratch)
+    cdef Conv part = c[0]
+    cdef const REAL* src
     cdef const REAL* at
     cdef REAL* out = <REAL*>(scratch + c.load_bytes)
-    cdef Py_ssize_t p = p0, F = c.filters, S = c.stride_w, unit = c.phases * LANES, row, column, count, n, i, mr
-    cdef Py_ssize_t top = v.top, left = v.left
+    cdef Py_ssize_t M = c.siblings, F = c.filters // M, S = c.stride_w, unit = c.phases * LANES
+    cdef Py_ssize_t p = p0, most = most_pixels(c), row, column, count, n, i, mr
+    part.multiplier = c.multiplier // M
+    if c.out_width * F % unit or p0 * F % unit or p1 * F % unit:
+        part.load = 1
+    src = view(&part, &v, x, p0, p1, True, <REAL*>scratch)
+    part = v
     v.xw = 1
     v.stride_w = unit
     v.dilation_w = v.dilation_w * F
-    v.filters = unit
-    v.yp = unit
+    v.filters = unit * M
+    v.yp = unit * M
     v.stream = False
     v.fetch_ahead = 0
     while p < p1:
         row = p // c.out_width
         column = p - row * c.out_width
         count = min(c.out_width - column, p1 - p)
-        at = src + (row * v.stride_h - top) * v.xh + (column * S - left) * F
+        at = src + (row * part.stride_h - part.top) * part.xh + (column * S - part.left) * F
         n = (((count - 1) * S + 1) * F + unit - 1) // unit
         i = 0
         while i < n:
-            mr = min(8, n - i)
-            run_depthwise_tiles(1, False, 1, False, <int>mr, &v, at + i * unit, weights, out + i * unit, 0, 0, 0,
+            mr = min(most, n - i)
+            run_depthwise_tiles(1, False, 1, False, <int>mr, &v, at + i * unit, weights, out + i * unit * M, 0, 0, 0,
                                 c.phases, NULL)
             i += mr
         if c.yf == 1 and S == 1:
-            memcpy(y + p * c.yp, out, count * F * sizeof(REAL))
+            memcpy(y + p * c.yp, out, count * c.filters * sizeof(REAL))
         else:
-            scatter(c, out, S * F, p, count, 0, F, y)
+            scatter(c, out, S * c.filters, p, count, 0, c.filters, y)
         p += count
 
 cdef inline bint crowded(const Conv* v, Py_ssize_t apart) noexcept nogil:
@@ -325,7 +367,7 @@ cdef void depthwise_row(const Conv* c, Conv* part, int kc, bint whole, int rows,
     """Of `rows` rows of output at y every `apart`-th column in [column, end), channel vectors [b0, b1). `part`: c as
     these columns see it."""
     cdef Py_ssize_t iw = column * c.stride_w - c.left, count = (end - column + apart - 1) // apart
-    cdef Py_ssize_t most = 4 if whole else 8, n, mr, more, i, last, right
+    cdef Py_ssize_t most = 4 if whole else most_pixels(c), n, mr, more, i, last, right
     cdef Py_ssize_t first = ((iw % apart) + apart) % apart
     y += column * c.yp
     x += first * c.xw
@@ -356,8 +398,8 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
     cdef Conv part
     cdef const REAL* src = x
     cdef REAL* out = y
-    cdef Py_ssize_t b = b0, end = b1, c0, M = c.multiplier, L = c.loaded_channels
-    cdef Py_ssize_t group = c.blocks if L == c.filters else (L - 2 * (M - 1)) // LANES
+    cdef Py_ssize_t b = b0, end = b1, c0, F = c.filters // c.siblings, M = c.multiplier // c.siblings
+    cdef Py_ssize_t L = c.loaded_channels, group = c.blocks if L == F else (L - 2 * (M - 1)) // LANES
     cdef Py_ssize_t lead = leading(c, x, y)
     cdef bint direct = c.yf == 1
     if c.phases:
@@ -375,9 +417,10 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
             v.fetch_ahead = 0
         if c.load:                 # a few vectors at a time, which a tile still finds in a near cache
             end = min(b + group, b1)
-            c0 = min(b * LANES, c.filters - LANES) // M
+            c0 = min(b * LANES, F - LANES) // M
             part = v
-            part.channels = (min(end * LANES, c.filters) + M - 1) // M - c0
+            part.multiplier = M
+            part.channels = (min(end * LANES, F) + M - 1) // M - c0
             src = view(&part, &v, x + c0 * c.xc, p0, p1, False, <REAL*>scratch) - c0 * M
         if not direct:
             v.stream = False
@@ -392,7 +435,7 @@ cdef inline Py_ssize_t dealt(const Conv* c, Py_ssize_t count, Conv* part) noexce
     """How far apart the pixels of a tile are, of `count` in a row: under a dilated window as far as its taps. `part`: c
     as such pixels see it, without dilation."""
     part[0] = c[0]
-    if c.stride_w > 1 or c.few_taps or c.dilation_w * 4 > count:
+    if c.stride_w > 1 or c.few_taps or c.siblings > 1 or c.dilation_w * 4 > count:
         return 1
     part.dilation_w = 1
     part.xw *= c.dilation_w

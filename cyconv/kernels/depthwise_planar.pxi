@@ -110,7 +110,15 @@ cdef inline void plane_column(int K, int S, int LIVE, bint RUN, bint CHECK, cons
         plane_store(acc[LIVE - 1], y, count, activation, slope, stream)
         y += out_width
 
-cdef inline void plane_columns(int K, int S, int LIVE, bint RUN, const Conv* c, PlaneBlock* block, const REAL* x,
+cdef inline void next_plane(const Conv* c, const PlaneBlock* block, const REAL* x, const REAL* y, Py_ssize_t f,
+                            Ahead* ahead) noexcept nogil:
+    """What the same rows of the plane behind filter f's read and write."""
+    cdef Py_ssize_t columns = block.out_columns * (c.phases if c.phases else 1)
+    begin_at(&ahead[0], x + (f + 1) // c.multiplier * c.xc + max(0, block.row) * c.xh + max(0, block.column),
+             columns * c.stride_w, c.xh)
+    begin_at(&ahead[1], y + (f + 1) * c.yf, 0 if c.stream or c.fetch_ahead == 1 else columns, c.out_width)
+
+cdef inline void plane_columns(int K, int S, int LIVE, bint RUN, const Conv* c, const PlaneBlock* block, const REAL* x,
                                const REAL* weights, REAL* y, REAL* loaded, Py_ssize_t b0,
                                Py_ssize_t b1) noexcept nogil:
     """Filters [b0, b1) of a block, or RUN all. The last vector of a row is moved back or, if it is the only one, stored
@@ -123,10 +131,7 @@ cdef inline void plane_columns(int K, int S, int LIVE, bint RUN, const Conv* c, 
     cdef const REAL* plane
     cdef const REAL* w
     for f in range(b0, b1):
-        # What the same rows of the next plane read and write.
-        begin_at(&ahead[0], x + (f + 1) // c.multiplier * c.xc + max(0, block.row) * c.xh + max(0, block.column),
-                 out_columns * S, c.xh)
-        begin_at(&ahead[1], y + (f + 1) * c.yf, 0 if c.stream or c.fetch_ahead == 1 else out_columns, c.out_width)
+        next_plane(c, block, x, y, f, ahead)
         plane = x + f // c.multiplier * c.xc
         if c.load and RUN:
             for k in range(block.rows if columns > 0 else 0):
@@ -152,10 +157,12 @@ cdef inline void plane_columns(int K, int S, int LIVE, bint RUN, const Conv* c, 
                 plane_column(K, S, LIVE, RUN, True, c, block, plane, column, inside, w, y + f * c.yf + k, count,
                              ahead)
 
-cdef void run_plane_columns(const Conv* c, PlaneBlock* block, const REAL* x, const REAL* weights, REAL* y,
+cdef void run_plane_columns(const Conv* c, const PlaneBlock* block, const REAL* x, const REAL* weights, REAL* y,
                             REAL* loaded, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
     """The menu: planes.planar_depthwise knows it too."""
-    if c.phases:
+    if not c.walk:
+        tap_planes(c, block, x, weights, y, loaded, b0, b1)
+    elif c.phases:
         if c.window_h == 3: plane_columns(3, 1, 3, True, c, block, x, weights, y, loaded, b0, b1)
         elif c.window_h == 5: plane_columns(5, 1, 5, True, c, block, x, weights, y, loaded, b0, b1)
         else: plane_columns(7, 1, 7, True, c, block, x, weights, y, loaded, b0, b1)
@@ -175,7 +182,7 @@ cdef inline void set_block(const Conv* c, Py_ssize_t p0, Py_ssize_t p1, PlaneBlo
     block.out_rows = (p1 - 1) // W + 1 - r0
     block.out_columns = p1 - p0 if block.out_rows == 1 else W
     block.row = r0 * S - c.top
-    block.column = (p0 - r0 * W) * S - c.left
+    block.column = (p0 - r0 * W) * c.stride_w - c.left
     block.top = block.left = 0
     block.rows = c.height
     block.columns = c.width
@@ -194,5 +201,7 @@ cdef void depthwise_planes(const Conv* c, const Conv* _, const REAL* x, const RE
                            Py_ssize_t b1) noexcept nogil:
     """Output pixels [p0, p1) of one image, filters [b0, b1)."""
     cdef PlaneBlock block
+    if not c.walk:
+        p0 = whole_vector(c, p0, p1)
     set_block(c, p0, p1, &block)
     run_plane_columns(c, &block, x, weights, y + p0 * c.yp, <REAL*>scratch, b0, b1)

@@ -12,7 +12,7 @@ cdef inline void few_tiles(int N, int MR, Py_ssize_t tiles, const Conv* c, const
                            const REAL* weights, REAL* y, Py_ssize_t b0, Py_ssize_t b1, Ahead* ahead) noexcept nogil:
     """So many tiles of MR pixels, channel vectors [b0, b1). `x`: under the first pixel's first tap; `taps`: the places
     of all N beside it."""
-    cdef vec acc[2][8]
+    cdef vec acc[4][8]
     cdef vec wv
     cdef const REAL* p[4]
     cdef const REAL* w
@@ -44,7 +44,7 @@ cdef inline void few_tiles(int N, int MR, Py_ssize_t tiles, const Conv* c, const
                 if fetch_ahead:
                     fetch(&ahead[0], MR * strides)
                     fetch(&ahead[1], MR)
-                depthwise_store(1, MR, acc, y + at, yp, 0, activation, slope, stream)
+                depthwise_store(1, 1, MR, acc, y + at, yp, 0, activation, slope, stream)
         x += MR * step
         y += MR * yp
 

@@ -95,6 +95,7 @@ include "along.pxi"
 include "few.pxi"
 include "depthwise.pxi"
 include "depthwise_planar.pxi"
+include "plane_taps.pxi"
 include "walk.pxi"
 include "separable.pxi"
 

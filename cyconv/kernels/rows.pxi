@@ -152,31 +152,35 @@ cdef inline void put(bint STREAM, REAL* dst, vec v) noexcept nogil:
     if STREAM: vstream(dst, v)
     else: vstore(dst, v)
 
+cdef inline vec in_turns(int N, int j, vec a, vec b, vec c, vec d) noexcept nogil:
+    """Of two to four vectors, lanes in turns: the j-th vector of these."""
+    if N == 2:
+        return vzip(a, b, j)
+    if N == 3:
+        return vzip3(a, b, c, j)
+    return vzip(vzip(a, c, j // 2), vzip(b, d, j // 2), j % 2)
+
 cdef inline void interleave_vectors(bint STREAM, const REAL* src, Py_ssize_t pitch, Py_ssize_t planes, Py_ssize_t count,
                                     REAL* dst) noexcept nogil:
     """STREAM: past the caches, whole vectors of pixels."""
     cdef Py_ssize_t i = 0
-    cdef vec a, b, c, d, ac, bd
-    cdef int half
+    cdef vec a, b, c, d
+    cdef int j
     while i < count:
         i = min(i, count - LANES)
         a = vload(src + i)
         b = vload(src + pitch + i)
+        c = vload(src + (planes > 2) * 2 * pitch + i)
+        d = vload(src + (planes > 3) * 3 * pitch + i)
         if planes == 2:
-            put(STREAM, dst + 2 * i, vzip(a, b, 0))
-            put(STREAM, dst + 2 * i + LANES, vzip(a, b, 1))
+            for j in range(2):
+                put(STREAM, dst + 2 * i + j * LANES, in_turns(2, j, a, b, c, d))
         elif planes == 3:
-            c = vload(src + 2 * pitch + i)
-            for half in range(3):
-                put(STREAM, dst + 3 * i + half * LANES, vzip3(a, b, c, half))
+            for j in range(3):
+                put(STREAM, dst + 3 * i + j * LANES, in_turns(3, j, a, b, c, d))
         else:
-            c = vload(src + 2 * pitch + i)
-            d = vload(src + 3 * pitch + i)
-            for half in range(2):
-                ac = vzip(a, c, half)
-                bd = vzip(b, d, half)
-                put(STREAM, dst + 4 * i + 2 * half * LANES, vzip(ac, bd, 0))
-                put(STREAM, dst + 4 * i + (2 * half + 1) * LANES, vzip(ac, bd, 1))
+            for j in range(4):
+                put(STREAM, dst + 4 * i + j * LANES, in_turns(4, j, a, b, c, d))
         i += LANES
 
 cdef void interleave(const REAL* src, Py_ssize_t pitch, Py_ssize_t planes, Py_ssize_t count, REAL* dst,
