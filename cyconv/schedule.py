@@ -53,6 +53,7 @@ PLACES = 8  # of pixels, written at a time: some behind those of a dense block
 # vector ends soonest; the shortest wait for their stores, and runs of them wait least.
 SHORT_REDUCTIONS = ((4, 4), (10, 2), (96, 1))
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
+EMPTIER = 1.25  # times as many vectors of a channel's filters as of channels that are repeated, at most
 LEAST_INSIDE = 16  # pixels of a row whose dilated windows lie inside the input, to be worked on by themselves
 LEADING_VECTORS = (16, 8, 3)  # of channels at least, to load one more but each from one line; of many loads, of most
 TILE_ROWS = 8  # of a depthwise tile at most, under a window of one column
@@ -208,20 +209,24 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
 def siblings(g: Geometry, target: Target) -> int:
     """Return how many filters of a depthwise layer's channel have vectors of their own, whose sums grow side by side.
 
-    Two to four do, so that an input is loaded once for all of them; not where a kernel of one filter, which channels
-    are repeated for, shares more between pixels: small squares at stride 1 and, with few registers, long rows.
+    Two to four do, so that an input is loaded once for all of them. Not where their vectors would be emptier; nor where
+    a kernel of one filter, which channels are repeated for, shares more between pixels: under small squares at stride
+    1 and, where registers are few, long rows and columns. What sums along rows depend on, only the layer decides.
     """
     multiplier, lanes = g.filters // g.channels, target.lanes
     (kh, kw), stride = g.window, g.strides[1]
-    if not (target.spreads and 2 <= multiplier <= 4) or (g.channels < lanes <= g.filters and stride > 1):
+    vectors, repeated = multiplier * -(-g.channels // lanes), -(-g.filters // lanes)
+    fewer = g.channels < lanes  # than lanes: runs of elements, without empty lanes
+    if not (target.spreads and 2 <= multiplier <= 4) or (fewer and stride > 1 and g.filters >= lanes):
         return 1
     lines = lanes * target.itemsize == LINE_BYTES  # vectors are
     if kh == kw and kw in (3, 5, 7) and g.strides == g.dilation_rate == (1, 1):
         whole = g.filters < lanes or g.channels % lanes == 0
         shares = not (lines and whole and (multiplier == 2 or g.channels >= 8 * lanes))
     else:
-        shares = not lines and multiplier == 2 and kw > 3 and stride == 1
-    return 1 if shares else multiplier
+        long = kw > 3 or (kh > 3 and kw == 1 < g.output_size[0])
+        shares = not lines and long and max(g.strides) == 1 and g.channels < 16 * lanes
+    return 1 if shares or (vectors > EMPTIER * repeated and not fewer) else multiplier
 
 
 def columnwise(g: Geometry, target: Target) -> bool:

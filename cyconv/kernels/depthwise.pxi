@@ -20,16 +20,16 @@
 # and loads the input once for all of them. Lanes of these take turns when they are stored. Else channels are repeated.
 
 cdef inline void depthwise_chunk(int M, int KC, int MR, bint CHECK, const REAL* x, Py_ssize_t xw, const REAL* w,
-                                 Py_ssize_t column, size_t inside, vec[4][8] acc) noexcept nogil:
+                                 Py_ssize_t column, size_t inside, vec* acc) noexcept nogil:
     """KC taps of a window row, at stride and dilation 1: their weights, of M filters, and one input at a time, in
     registers."""
-    cdef vec wv[4][8]
+    cdef vec[8] wv
     cdef vec xv
     cdef const REAL* p[5]
     cdef int i, k, q, m
     for k in range(KC):
         for m in range(M):
-            wv[m][k] = vfetch(w + (k * M + m) * LANES)
+            wv[k * M + m] = vfetch(w + (k * M + m) * LANES)
     for q in range((MR + KC + 1) // 3):
         p[q] = x + 3 * q * xw
     for q in range(MR + KC - 1):
@@ -39,41 +39,45 @@ cdef inline void depthwise_chunk(int M, int KC, int MR, bint CHECK, const REAL* 
         for i in range(MR):
             if q - i >= 0 and q - i < KC:
                 for m in range(M):
-                    acc[m][i] += xv * wv[m][q - i]
+                    acc[m * MR + i] += xv * wv[(q - i) * M + m]
 
-cdef inline void depthwise_store(int R, int M, int MR, vec[4][8] acc, REAL* y, Py_ssize_t yp, Py_ssize_t yh,
+cdef inline vec taken_turns(int M, int MR, int j, vec* acc) noexcept nogil:
+    """The j-th vector of results of a pixel, MR sums from one filter's to the next."""
+    return in_turns(M, j, acc[0], acc[MR], acc[2 * MR if M > 2 else 0], acc[3 * MR if M > 3 else 0])
+
+cdef inline void depthwise_store(int R, int M, int MR, vec* acc, REAL* y, Py_ssize_t yp, Py_ssize_t yh,
                                  int activation, REAL slope, bint stream) noexcept nogil:
     """The end of a tile of R rows, or M filters: its activation, and results to where they belong."""
     cdef int i, r
     if activation == 1:
         for r in range(R * M):
             for i in range(MR):
-                acc[r][i] = vnonneg(acc[r][i])
+                acc[r * MR + i] = vnonneg(acc[r * MR + i])
     elif activation == 2:
         for r in range(R * M):
             for i in range(MR):
-                acc[r][i] = vatmost(vnonneg(acc[r][i]), 6)
+                acc[r * MR + i] = vatmost(vnonneg(acc[r * MR + i]), 6)
     elif activation == 3:
         for r in range(R * M):
             for i in range(MR):
-                acc[r][i] = vleak(acc[r][i], slope)
+                acc[r * MR + i] = vleak(acc[r * MR + i], slope)
     if M > 1 and stream:
         for i in range(MR):
             for r in range(M):
-                vstream(y + i * yp + r * LANES, in_turns(M, r, acc[0][i], acc[1][i], acc[2][i], acc[3][i]))
+                vstream(y + i * yp + r * LANES, taken_turns(M, MR, r, acc + i))
     elif M > 1:
         for i in range(MR):
             for r in range(M):
-                vstore(y + i * yp + r * LANES, in_turns(M, r, acc[0][i], acc[1][i], acc[2][i], acc[3][i]))
+                vstore(y + i * yp + r * LANES, taken_turns(M, MR, r, acc + i))
     elif stream:
         for r in range(R):
             for i in range(MR):
-                vstream(y + i * yp, acc[r][i])
+                vstream(y + i * yp, acc[r * MR + i])
             y += yh
     else:
         for r in range(R):
             for i in range(MR):
-                vstore(y + i * yp, acc[r][i])
+                vstore(y + i * yp, acc[r * MR + i])
             y += yh
 
 cdef inline void depthwise_tile(int R, int M, int MR, int KC, bint WHOLE, int S, bint CHECK, const REAL* x,
@@ -87,7 +91,7 @@ cdef inline void depthwise_tile(int R, int M, int MR, int KC, bint WHOLE, int S,
     window is cut into chunks of KC and KC - 1 taps, at dilation and stride 1, unless KC is 1. M: filters of each
     channel, of one row and not WHOLE; their results take turns. CHECK: rows and columns may lie outside the input,
     where there are zeros."""
-    cdef vec acc[4][8]
+    cdef vec[16] acc                      # by row, or filter, and pixel
     cdef vec wv[3][7]
     cdef vec xv
     cdef const REAL* p[8]
@@ -97,7 +101,7 @@ cdef inline void depthwise_tile(int R, int M, int MR, int KC, bint WHOLE, int S,
     for r in range(R * M):
         xv = vload(w + r // R * LANES)
         for i in range(MR):
-            acc[r][i] = xv
+            acc[r * MR + i] = xv
     w += M * LANES
     if WHOLE:
         for h in range((R - 1) * S + KC):
@@ -116,12 +120,12 @@ cdef inline void depthwise_tile(int R, int M, int MR, int KC, bint WHOLE, int S,
                 for i in range(MR):
                     k = q - i * S
                     if h < KC and k >= 0 and k < KC:
-                        acc[0][i] += xv * wv[h % (S + 1)][k]
+                        acc[i] += xv * wv[h % (S + 1)][k]
                 if R == 2:
                     for i in range(MR):
                         k = q - i * S
                         if h >= S and k >= 0 and k < KC:
-                            acc[1][i] += xv * wv[(h - S) % (S + 1)][k]
+                            acc[MR + i] += xv * wv[(h - S) % (S + 1)][k]
             x += row_step
     else:
         for kh in range(window_h):
@@ -139,21 +143,28 @@ cdef inline void depthwise_tile(int R, int M, int MR, int KC, bint WHOLE, int S,
                     kw += KC - 1
             while kw < window_w:
                 at = kw * dilation
-                for r in range(M):
-                    wv[0][r] = vfetch(w + r * LANES) if M > 1 else vload(w)
+                if M > 1:
+                    for r in range(M):
+                        wv[0][r] = vfetch(w + r * LANES)
                 if not CHECK or column + at >= 0 and column + at + (MR - 1) * stride < <Py_ssize_t>inside:
                     for i in range(MR):
-                        xv = vload(x + at * xw)
-                        for r in range(M):
-                            acc[r][i] += xv * wv[0][r]
+                        if M == 1:
+                            acc[i] += vload(x + at * xw) * vload(w)
+                        else:
+                            xv = vload(x + at * xw)
+                            for r in range(M):
+                                acc[r * MR + i] += xv * wv[0][r]
                         at += stride
                 else:
                     for i in range(MR):
                         xv = vset(0)
                         if <size_t>(column + at) < inside:
                             xv = vload(x + at * xw)
-                        for r in range(M):
-                            acc[r][i] += xv * wv[0][r]
+                        if M == 1:
+                            acc[i] += xv * vload(w)
+                        else:
+                            for r in range(M):
+                                acc[r * MR + i] += xv * wv[0][r]
                         at += stride
                 w += M * LANES
                 kw += 1
@@ -214,19 +225,24 @@ cdef inline void depthwise_rows(int KC, int S, int rows, bint check, int mr, con
     if rows == 2: depthwise_checked(2, 1, KC, True, S, check, mr, v, x, w, y, row, column, b0, b1, ahead)
     else: depthwise_checked(1, 1, KC, True, S, check, mr, v, x, w, y, row, column, b0, b1, ahead)
 
-cdef void run_depthwise_tiles(int kc, bint whole, int rows, bint check, int mr, const Conv* v, const REAL* x,
-                              const REAL* w, REAL* y, Py_ssize_t row, Py_ssize_t column, Py_ssize_t b0,
-                              Py_ssize_t b1, Ahead* ahead) noexcept nogil:
-    """The menu: windows of 3 x 3 and 5 x 5 at strides 1 and 2, of 7 x 7 at stride 1, one row or two; chunks of 2 to
-    MOST_TAPS taps at stride 1; single taps for the rest. Of two filters a channel chunks of 2 and 3, with registers
-    enough; of three and four single taps."""
-    cdef int s = <int>v.stride_w
+cdef void run_sibling_tiles(int kc, bint check, int mr, const Conv* v, const REAL* x, const REAL* w, REAL* y,
+                            Py_ssize_t row, Py_ssize_t column, Py_ssize_t b0, Py_ssize_t b1,
+                            Ahead* ahead) noexcept nogil:
+    """The menu of several filters a channel: of two, chunks of 2 and 3 taps where there are registers; else single
+    taps. Not in one function with the other menu: the larger it is, the more of its addresses lie on the stack."""
     if v.siblings == 2 and kc > 1 and REGISTERS == 32:
         depthwise_checked(1, 2, 3, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
     elif v.siblings == 2: depthwise_checked(1, 2, 1, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
     elif v.siblings == 3: depthwise_checked(1, 3, 1, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
-    elif v.siblings == 4: depthwise_checked(1, 4, 1, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
-    elif not whole:
+    else: depthwise_checked(1, 4, 1, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
+
+cdef void run_depthwise_tiles(int kc, bint whole, int rows, bint check, int mr, const Conv* v, const REAL* x,
+                              const REAL* w, REAL* y, Py_ssize_t row, Py_ssize_t column, Py_ssize_t b0,
+                              Py_ssize_t b1, Ahead* ahead) noexcept nogil:
+    """The menu: windows of 3 x 3 and 5 x 5 at strides 1 and 2, of 7 x 7 at stride 1, one row or two; chunks of 2 to
+    MOST_TAPS taps at stride 1; single taps for the rest."""
+    cdef int s = <int>v.stride_w
+    if not whole:
         if kc == 2: depthwise_checked(1, 1, 2, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
         elif kc == 3: depthwise_checked(1, 1, 3, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
         elif kc == 4: depthwise_checked(1, 1, 4, False, 1, check, mr, v, x, w, y, row, column, b0, b1, ahead)
@@ -348,8 +364,12 @@ cdef void depthwise_run(const Conv* c, const REAL* x, const REAL* weights, REAL*
         i = 0
         while i < n:
             mr = min(most, n - i)
-            run_depthwise_tiles(1, False, 1, False, <int>mr, &v, at + i * unit, weights, out + i * unit * M, 0, 0, 0,
-                                c.phases, NULL)
+            if M > 1:
+                run_sibling_tiles(1, False, <int>mr, &v, at + i * unit, weights, out + i * unit * M, 0, 0, 0, c.phases,
+                                  NULL)
+            else:
+                run_depthwise_tiles(1, False, 1, False, <int>mr, &v, at + i * unit, weights, out + i * unit, 0, 0, 0,
+                                    c.phases, NULL)
             i += mr
         if c.yf == 1 and S == 1:
             memcpy(y + p * c.yp, out, count * c.filters * sizeof(REAL))
@@ -369,6 +389,7 @@ cdef void depthwise_row(const Conv* c, Conv* part, int kc, bint whole, int rows,
     cdef Py_ssize_t iw = column * c.stride_w - c.left, count = (end - column + apart - 1) // apart
     cdef Py_ssize_t most = 4 if whole else most_pixels(c), n, mr, more, i, last, right
     cdef Py_ssize_t first = ((iw % apart) + apart) % apart
+    cdef bint check
     y += column * c.yp
     x += first * c.xw
     iw = (iw - first) // apart
@@ -386,8 +407,11 @@ cdef void depthwise_row(const Conv* c, Conv* part, int kc, bint whole, int rows,
     for i in range(n):
         last = mr + 1 if i < more else mr
         right = iw + (last - 1) * c.stride_w + (c.window_w - 1) * part.dilation_w        # the last column met
-        run_depthwise_tiles(kc, whole, rows, not (inside and iw >= 0 and right < part.width), <int>last, part, x, w, y,
-                            ih, iw, b0, b1, ahead)
+        check = not (inside and iw >= 0 and right < part.width)
+        if c.siblings > 1:
+            run_sibling_tiles(kc, check, <int>last, part, x, w, y, ih, iw, b0, b1, ahead)
+        else:
+            run_depthwise_tiles(kc, whole, rows, check, <int>last, part, x, w, y, ih, iw, b0, b1, ahead)
         iw += last * c.stride_w
         y += last * part.yp
 

@@ -12,7 +12,7 @@ cdef inline void few_tiles(int N, int MR, Py_ssize_t tiles, const Conv* c, const
                            const REAL* weights, REAL* y, Py_ssize_t b0, Py_ssize_t b1, Ahead* ahead) noexcept nogil:
     """So many tiles of MR pixels, channel vectors [b0, b1). `x`: under the first pixel's first tap; `taps`: the places
     of all N beside it."""
-    cdef vec acc[4][8]
+    cdef vec[4] acc
     cdef vec wv
     cdef const REAL* p[4]
     cdef const REAL* w
@@ -31,15 +31,15 @@ cdef inline void few_tiles(int N, int MR, Py_ssize_t tiles, const Conv* c, const
             at = max(0, min(next, full))                   # the last vector moved back to be full
             next += LANES
             for i in range(MR):
-                acc[0][i] = vload(w)
+                acc[i] = vload(w)
             for t in range(N):
                 wv = vfetch(w + (t + 1) * LANES)
                 for i in range(MR):
-                    acc[0][i] += vload(p[t] + at + i * step) * wv
+                    acc[i] += vload(p[t] + at + i * step) * wv
             w += (N + 1) * LANES
             if plain:
                 for i in range(MR):
-                    vstore(y + at + i * yp, acc[0][i])
+                    vstore(y + at + i * yp, acc[i])
             else:
                 if fetch_ahead:
                     fetch(&ahead[0], MR * strides)
