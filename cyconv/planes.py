@@ -311,7 +311,10 @@ def tap_blocking(g: Geometry, target: Target) -> tuple[float, Fields]:
 
 
 def planar_depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
-    """Return the schedule fields of such a layer; `fused`: of the first step of a separable one."""
+    """Return the schedule fields of a depthwise layer whose vectors are of pixels, or of a row's elements.
+
+    `fused`: of the first step of a separable one.
+    """
     out_h, out_w = g.output_size
     lanes, itemsize = target.lanes, target.itemsize
     step = g.filters if runs(g, target) else 1  # elements of a pixel

@@ -211,7 +211,8 @@ def siblings(g: Geometry, target: Target) -> int:
 
     Two to four do, so that an input is loaded once for all of them. Not where their vectors would be emptier; nor where
     a kernel of one filter, which channels are repeated for, shares more between pixels: under small squares at stride
-    1 and, where registers are few, long rows and columns. What sums along rows depend on, only the layer decides.
+    1 and, where registers are few, long rows and columns. Where vectors are lines, so that sums may else go along rows,
+    the layer alone decides.
     """
     multiplier, lanes = g.filters // g.channels, target.lanes
     (kh, kw), stride = g.window, g.strides[1]
