@@ -24,6 +24,7 @@ from cyconv.geometry import Geometry
 from cyconv.tiles import CACHE_BYTES, Part, Target, exchanged_cycles, tile_vectors, walked_cycles
 
 MOST_PLANE_PIXELS = 8192  # of one plane: columns then find its rows in a near cache
+SQUARES = {(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)}  # (columns, stride) of depthwise windows with kernels of their own
 PICK = 9.0  # cycles that a depthwise layer's vector of pixels takes more where every second is picked
 RUN = 2.0  # what going along the rows of fewer channels than lanes takes longer, window by window
 PICKING_LANES = 4  # of a vector at least, to pick from it
@@ -256,8 +257,12 @@ def walk_blocking(g: Geometry, target: Target) -> tuple[float, Fields]:
 def descends(g: Geometry) -> bool:
     """Return whether vectors of a depthwise layer go down its planes: under windows that have such a kernel."""
     (k, kw), (s, sw) = g.window, g.strides
-    square = k == kw and s == sw and (k, s) in {(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)}
-    return square and g.dilation_rate == (1, 1)
+    return k == kw and s == sw and (k, s) in SQUARES and g.dilation_rate == (1, 1)
+
+
+def of_planes(g: Geometry) -> bool:
+    """Return whether the pixels of a depthwise layer's channel lie side by side."""
+    return g.channels_first or g.channels == g.filters == 1
 
 
 def planar_depthwise(g: Geometry, target: Target) -> bool:
@@ -271,14 +276,13 @@ def planar_depthwise(g: Geometry, target: Target) -> bool:
     """
     lanes = target.lanes
     k, s, (out_h, out_w) = g.window[0], g.strides[0], g.output_size
-    planes = g.channels_first or g.channels == g.filters == 1
     if not descends(g):
         return False
     begun = (k - 1) // s  # rows that are begun before the first ends
     rows = max(out_h, begun) + begun / 2 + 1
     if runs(g, target):
         return s == 1 and rows < RUN * out_h
-    if not planes or (s == 2 and lanes < PICKING_LANES):
+    if not of_planes(g) or (s == 2 and lanes < PICKING_LANES):
         return False
     planar = rows * -(-out_w // lanes) * (k * k + PICK * (s - 1))
     if out_w < lanes and not target.halves:
@@ -300,8 +304,7 @@ def tap_blocking(g: Geometry, target: Target) -> tuple[float, Fields]:
     """
     out_h, out_w = g.output_size
     lanes = target.lanes
-    planes = g.channels_first or g.channels == g.filters == 1
-    if not planes or g.groups != g.channels or g.strides[1] > 1 or out_w < lanes or descends(g):
+    if not of_planes(g) or g.groups != g.channels or g.strides[1] > 1 or out_w < lanes or descends(g):
         return math.inf, {}
     ends = ROW_ENDS if any(g.pads[1]) else 0
     vectors = -(-out_w // lanes)

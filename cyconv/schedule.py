@@ -27,7 +27,14 @@ from cyconv.blocks import (
     streams,
 )
 from cyconv.geometry import Geometry
-from cyconv.planes import planar_blocking, planar_depthwise, planar_depthwise_blocking, tap_blocking, walk_blocking
+from cyconv.planes import (
+    SQUARES,
+    planar_blocking,
+    planar_depthwise,
+    planar_depthwise_blocking,
+    tap_blocking,
+    walk_blocking,
+)
 from cyconv.tiles import (
     CACHE_BYTES,
     DOT_ENDS,
@@ -221,7 +228,7 @@ def siblings(g: Geometry, target: Target) -> int:
     if not (target.spreads and 2 <= multiplier <= 4) or (fewer and stride > 1 and g.filters >= lanes):
         return 1
     lines = lanes * target.itemsize == LINE_BYTES  # vectors are
-    if kh == kw and kw in (3, 5, 7) and g.strides == g.dilation_rate == (1, 1):
+    if kh == kw and (kw, 1) in SQUARES and g.strides == g.dilation_rate == (1, 1):
         whole = g.filters < lanes or g.channels % lanes == 0
         shares = not (lines and whole and (multiplier == 2 or g.channels >= 8 * lanes))
     else:
@@ -235,7 +242,7 @@ def columnwise(g: Geometry, target: Target) -> bool:
 
     The layer alone decides: what must agree in each bit must agree in this.
     """
-    known = g.window[0] == g.window[1] and (g.window[1], g.strides[1]) in {(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)}
+    known = g.window[0] == g.window[1] and (g.window[1], g.strides[1]) in SQUARES
     whole_lines = target.lanes * target.itemsize == LINE_BYTES and g.filters >= target.lanes
     along = known and g.dilation_rate == (1, 1) and whole_lines and not g.channels_first and siblings(g, target) == 1
     return along and not one_channel_groups(g, target)  # by itself, not in a separable layer, such a one is dense
