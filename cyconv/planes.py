@@ -7,6 +7,8 @@ from math import gcd, prod
 from typing import NamedTuple
 
 from cyconv.blocks import (
+    AHEAD_BYTES,
+    LINE_BYTES,
     NEAR_BYTES,
     WAY_BYTES,
     Fields,
@@ -29,9 +31,13 @@ PICK = 9.0  # cycles that a depthwise layer's vector of pixels takes more where 
 RUN = 2.0  # what going along the rows of fewer channels than lanes takes longer, window by window
 PICKING_LANES = 4  # of a vector at least, to pick from it
 IN_PART = 12.0  # cycles of a vector of pixels that is stored in part, where no instruction does so
-TAP_VECTORS = 4  # of a tile that adds tap after tap
-ACROSS_LINES, TAP_ENDS = 2.2, 3.5  # cycles of a depthwise vector of pixels: of each tap; of the rest
-ROW_ENDS = 200.0  # cycles of the ends of a row, that are copied
+MOST_TAPS = 128  # of a window, that are added one after the other
+# Cycles of a depthwise vector of pixels that adds tap after tap: of each load, at a stride of two of each load and of
+# each tap; of the rest; of each load where rows, and what sets up each where columns reach beyond the plane.
+TAP_LOAD, STRIDED_LOAD, STRIDED_SUM, TAP_ENDS = 2.1, 1.7, 1.0, 6.0
+BEYOND_ROWS, BEYOND_COLUMNS = 2.5, 12.0
+NARROWER = 0.58  # of these, and of a depthwise vector of channels, what one takes that is less than a line
+PARTS = 2.0  # times as long as such a one takes a vector whose windows reach beyond the plane: its loads have masks
 EXCHANGE = 11.0  # cycles of a vector of a depthwise layer's channels that comes from planes, or goes there
 WALKED_FILTERS = 4  # of a block at most, where vectors of pixels go down planes
 FAR_ROWS = 2  # of output for each of the window but one, in a block of planes that come from memory
@@ -296,21 +302,43 @@ def runs(g: Geometry, target: Target) -> bool:
     return not g.channels_first and 1 < g.channels == g.filters < target.lanes
 
 
+def narrower(target: Target) -> float:
+    """Return what a vector takes of the time of one that is a whole line."""
+    return 1.0 if target.lanes * target.itemsize == LINE_BYTES else NARROWER
+
+
 def tap_blocking(g: Geometry, target: Target) -> tuple[float, Fields]:
     """Return (cycles, schedule fields) of a depthwise layer of planes, tap after tap.
 
-    The cycles are infinite where there is no such kernel. The model: the loads of each vector of pixels, most of them
-    across two cache lines, and in each row its ends, which are copied with their padding.
+    The cycles are infinite where there is no such kernel, or where it waits: in planes that come from memory, of which
+    a stride skips rows. The model: the loads of each vector of pixels, most of them across two cache lines; where
+    windows reach beyond the plane, rows are worked on by themselves and the lanes inside are looked up for each column.
     """
-    out_h, out_w = g.output_size
-    lanes = target.lanes
-    if not of_planes(g) or g.groups != g.channels or g.strides[1] > 1 or out_w < lanes or descends(g):
+    (out_h, out_w), (kh, kw), (sh, sw), (dh, dw) = g.output_size, g.window, g.strides, g.dilation_rate
+    lanes, taps = target.lanes, prod(g.window)
+    known = taps <= MOST_TAPS and sw <= (2 if lanes >= PICKING_LANES else 1) and not descends(g)
+    waits = sh > kh and touched_bytes(g, target) > AHEAD_BYTES
+    if not known or waits or not of_planes(g) or g.groups != g.channels:
         return math.inf, {}
-    ends = ROW_ENDS if any(g.pads[1]) else 0
+
+    def inside(size: int, outputs: int, span: int, stride: int, before: int) -> tuple[int, int]:
+        """Return (first, how many) of the rows or columns of output whose windows lie inside."""
+        first = -(-before // stride)
+        return first, max(0, min((size - span + before) // stride + 1, outputs) - first)
+
+    _, rows = inside(g.size[0], out_h, (kh - 1) * dh + 1, sh, g.pads[0][0])
+    first, columns = inside(g.size[1], out_w, (kw - 1) * dw + sw, sw, g.pads[1][0])
     vectors = -(-out_w // lanes)
-    vectors += vectors % TAP_VECTORS == 1  # by itself, one waits for its own sums
-    cycles = g.filters * out_h * (vectors * (prod(g.window) * ACROSS_LINES + TAP_ENDS) + ends)
-    return cycles, planar_depthwise_blocking(g, target, False)
+    ends = vectors if columns < lanes else -(-first // lanes) + -(-(out_w - first - columns) // lanes)
+    if sw == 1:
+        loads, sums = taps, taps * TAP_LOAD
+    else:
+        loads = kh * (2 * kw if dw > 1 else kw + kw % 2)
+        sums = loads * STRIDED_LOAD + taps * STRIDED_SUM
+    parts = 0.0 if narrower(target) == 1 else (PARTS - 1) * ends
+    cycles = (vectors + parts) * out_h * (sums + TAP_ENDS) + vectors * (out_h - rows) * loads * BEYOND_ROWS
+    cycles = cycles * narrower(target) + ends * loads * BEYOND_COLUMNS
+    return g.filters * cycles, planar_depthwise_blocking(g, target, False)
 
 
 def planar_depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:

@@ -29,6 +29,7 @@ from cyconv.blocks import (
 from cyconv.geometry import Geometry
 from cyconv.planes import (
     SQUARES,
+    narrower,
     planar_blocking,
     planar_depthwise,
     planar_depthwise_blocking,
@@ -51,7 +52,9 @@ MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the
 LEAST_BLOCKS = 8  # of small images, for threads to share
 LEAST_ROWS = (8, 4)  # of a depthwise layer's output, to be cut between rows alone: of tiles, of sums along rows
 LOAD = 3.0  # cycles of a vector of channels that is copied with the padding around it
-TAP, RESULT = 1.15, 14.0  # cycles of a depthwise vector of channels: of each tap; of the rest, to its place in planes
+# Cycles of a depthwise vector of channels: of each tap; of each at a stride; of the rest, to its place in planes.
+TAP, STRIDED_TAP, RESULT = 0.9, 1.75, 14.0
+REPEATED, REPEATED_FAR = 1.1, 6.0  # cycles of an element that is repeated; where planes share the sets of a cache
 LONE_PLANE = 200  # cycles of a plane that a dense kernel takes by itself
 TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 FEW_LINES = 15  # under one of 1 x 2 pixels and a 3 x 3 window at stride 2, or of 8 pixels and 8 taps of one row
@@ -276,6 +279,9 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     least, most = LOADED_BYTES
     met = loaded(2, g.window[0], g.strides[0], g.dilation_rate[0], splits=False)[0] * g.size[1]
     together = max(least, min(most if others else least, CACHE_BYTES // 4 // met))
+    span = loaded(1, g.window[0], g.strides[0], g.dilation_rate[0], splits=False)[0]
+    if g.channels_first and span > g.strides[0]:  # fewer, else rows that windows share become pixels again and again
+        together = max(lanes * itemsize, min(together, CACHE_BYTES // 2 // (min(g.size[0], 4 * span) * g.size[1])))
     channels = -(-min(together // itemsize + others, filters) // lanes) * lanes
     if phases or others:
         channels = min(channels, filters)
@@ -345,10 +351,20 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     )
 
 
-def depthwise_cycles(g: Geometry, target: Target) -> float:
+def depthwise_cycles(g: Geometry, target: Target, fields: Fields) -> float:
     """Return the cycles of a depthwise layer of planes whose vectors are of channels: planes become pixels and back."""
-    vectors = prod(g.output_size) * -(-g.filters // target.lanes)
-    return vectors * (prod(g.window) * TAP + RESULT) + transposed_cycles(*g.size, g.channels, target.lanes)
+    out_h, out_w = g.output_size
+    vectors = out_h * out_w * -(-g.filters // target.lanes)
+    cycles = vectors * (prod(g.window) * (STRIDED_TAP if max(g.strides) > 1 else TAP) + RESULT) * narrower(target)
+    block_rows = fields["block_pixels"] // out_w if fields["block_shape"] else 1
+    blocks = -(-out_h // block_rows)
+    met = loaded(-(-out_h // blocks), g.window[0], g.strides[0], g.dilation_rate[0], splits=False)[0]
+    rows = blocks * min(met, g.size[0])
+    if g.filters == g.channels:
+        return cycles + transposed_cycles(rows, g.size[1], g.channels, target.lanes)
+    # Channels are repeated pixel by pixel: planes in the same sets of a cache evict each other.
+    one_set = prod(g.size) * target.itemsize % WAY_BYTES == 0
+    return cycles + rows * g.size[1] * g.channels * (REPEATED_FAR if one_set else REPEATED)
 
 
 def merged(g: Geometry) -> Geometry | None:
@@ -376,12 +392,16 @@ def single(g: Geometry, target: Target) -> tuple[bool, Fields]:
     # Pixels need no loading: where filters fill their vectors, planes have nothing to gain.
     full = not g.channels_first and (depthwise or g.filters // g.groups % target.lanes == 0)
     if depthwise:
-        cycles, fields = depthwise_cycles(g, target), depthwise_blocking(g, target, False)
+        fields = depthwise_blocking(g, target, False)
+        cycles = depthwise_cycles(g, target, fields)
     else:
         cycles, fields = dense_blocking(g, target)
     if not (full or fields["dots"]):
         lone = LONE_PLANE * g.channels if depthwise else 0
-        for blocking, by_itself in ((planar_blocking, False), (walk_blocking, False), (tap_blocking, True)):
+        # Tiles share each load between filters: of one, tap after tap takes no longer.
+        tiles = () if depthwise and g.filters == g.channels else (planar_blocking,)
+        for blocking in (*tiles, walk_blocking, tap_blocking):
+            by_itself = blocking is tap_blocking
             price, planar = blocking(g, target)
             price += 0 if by_itself else lone
             if price < cycles:

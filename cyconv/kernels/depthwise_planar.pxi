@@ -118,6 +118,17 @@ cdef inline void next_plane(const Conv* c, const PlaneBlock* block, const REAL* 
              columns * c.stride_w, c.xh)
     begin_at(&ahead[1], y + (f + 1) * c.yf, 0 if c.stream or c.fetch_ahead == 1 else columns, c.out_width)
 
+cdef inline const REAL* plane_of(const Conv* c, const PlaneBlock* block, const REAL* x, Py_ssize_t f, Py_ssize_t first,
+                                 REAL* loaded) noexcept nogil:
+    """What filter f meets of its plane: where it lies, or a copy, which the filters of a channel share from the first
+    one of the block on."""
+    cdef const REAL* plane = x + f // c.multiplier * c.xc
+    if not c.load:
+        return plane
+    if block.rows > 0 and block.columns > 0 and (f == first or f % c.multiplier == 0):
+        pick(plane + block.top * c.xh + block.left * c.xw, c.xw, c.xh, block.rows, block.columns, loaded, block.pitch)
+    return loaded
+
 cdef inline void plane_columns(int K, int S, int LIVE, bint RUN, const Conv* c, const PlaneBlock* block, const REAL* x,
                                const REAL* weights, REAL* y, REAL* loaded, Py_ssize_t b0,
                                Py_ssize_t b1) noexcept nogil:
@@ -132,15 +143,12 @@ cdef inline void plane_columns(int K, int S, int LIVE, bint RUN, const Conv* c, 
     cdef const REAL* w
     for f in range(b0, b1):
         next_plane(c, block, x, y, f, ahead)
-        plane = x + f // c.multiplier * c.xc
         if c.load and RUN:
             for k in range(block.rows if columns > 0 else 0):
                 load_pixels(c, x, block.top + k, block.left, block.columns, 1, loaded + k * columns)
             plane = loaded
-        elif c.load:
-            if block.rows > 0 and columns > 0 and (f == b0 or f % c.multiplier == 0):
-                pick(plane + block.top * c.xh + block.left * c.xw, c.xw, c.xh, block.rows, columns, loaded, columns)
-            plane = loaded
+        else:
+            plane = plane_of(c, block, x, f, b0, loaded)
         i = 0
         while i < out_columns:
             k = max(0, min(i, out_columns - LANES))
@@ -178,10 +186,10 @@ cdef inline Py_ssize_t whole_vector(const Conv* c, Py_ssize_t p0, Py_ssize_t p1)
 
 cdef inline void set_block(const Conv* c, Py_ssize_t p0, Py_ssize_t p1, PlaneBlock* block) noexcept nogil:
     """Make `block` describe output pixels [p0, p1), and what they meet: the planes, or the part that is copied."""
-    cdef Py_ssize_t S = c.stride_h, W = c.out_width, r0 = p0 // W
+    cdef Py_ssize_t W = c.out_width, r0 = p0 // W
     block.out_rows = (p1 - 1) // W + 1 - r0
     block.out_columns = p1 - p0 if block.out_rows == 1 else W
-    block.row = r0 * S - c.top
+    block.row = r0 * c.stride_h - c.top
     block.column = (p0 - r0 * W) * c.stride_w - c.left
     block.top = block.left = 0
     block.rows = c.height
@@ -190,8 +198,10 @@ cdef inline void set_block(const Conv* c, Py_ssize_t p0, Py_ssize_t p1, PlaneBlo
     if c.load:                     # no more than is met
         block.top = max(0, block.row)
         block.left = max(0, block.column)
-        block.rows = max(0, min(c.height, block.row + (block.out_rows - 1) * S + c.window_h) - block.top)
-        block.columns = max(0, min(c.width, block.column + (block.out_columns - 1) * S + c.window_w) - block.left)
+        block.rows = max(0, min(c.height, block.row + (block.out_rows - 1) * c.stride_h +
+                                (c.window_h - 1) * c.dilation_h + 1) - block.top)
+        block.columns = max(0, min(c.width, block.column + (block.out_columns - 1) * c.stride_w +
+                                   (c.window_w - 1) * c.dilation_w + 1) - block.left)
         block.pitch = block.columns * (c.phases if c.phases else 1)
         block.row -= block.top
         block.column -= block.left

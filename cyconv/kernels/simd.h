@@ -235,8 +235,8 @@ CYCONV_INLINE uint64_t vbits(ptrdiff_t first, ptrdiff_t end) {
     uint64_t below = end >= 64 ? ~(uint64_t)0 : end <= 0 ? 0 : ((uint64_t)1 << end) - 1;
     return first >= 64 ? 0 : first <= 0 ? below : below >> first << first;
 }
-/* What rows outside of the input are read from: by seven vectors, each less than one behind the one before it. */
-static const REAL ZEROS[7 * LANES + 8] = {0};
+/* What rows outside of the input are read from: by eight vectors. */
+static const REAL ZEROS[8 * LANES + 8] = {0};
 
 #ifdef SPREADS
 /* What a shuffle takes each lane from: LANE(l, a, b) for every lane l. */
@@ -287,6 +287,10 @@ CYCONV_INLINE half hleak(half h, REAL slope) { return vlow(vleak(vtwice(h), slop
 #define MASKED_STORE "vmovupd %1, %0%{%2%}"
 #endif
 CYCONV_INLINE void vstore_first(REAL *p, vec v, ptrdiff_t n) {
+    if (__builtin_constant_p(n) && n == LANES) {
+        vstore(p, v);
+        return;
+    }
     __asm__(MASKED_STORE : "+m"(*(vec *)p) : "v"(v), "Yk"((uint16_t)((1 << n) - 1)));
 }
 #endif
@@ -397,7 +401,13 @@ CYCONV_INLINE void vtranspose(vec *v) {
 #elif SPREADS
 #define SECOND(l, k, unused) (2 * (l) + (k))
 #define MORE(l, n, k) ((l) + (n) < LANES ? (l) + (n) : LANES + 2 * ((l) + (n) - LANES) + (k))
+#if defined(__AVX2__) && LANES == 8 && REAL_BYTES == 4
+/* Two instructions: GCC takes three for the shuffle, and two registers. */
+#define vevery(a, b, k) ((vec)_mm256_permute4x64_pd( \
+    (__m256d)_mm256_shuffle_ps((__m256)(a), (__m256)(b), (k) ? 0xDD : 0x88), 0xD8))
+#else
 CYCONV_INLINE vec vevery(vec a, vec b, int k) { return k ? SHUFFLE(a, b, SECOND, 1, 0) : SHUFFLE(a, b, SECOND, 0, 0); }
+#endif
 CYCONV_INLINE vec vmore(vec v, vec w, int n, int k) {
     return n == 2 ? SHUFFLE(v, w, MORE, 2, 0) : k ? SHUFFLE(v, w, MORE, 1, 1) : SHUFFLE(v, w, MORE, 1, 0);
 }
