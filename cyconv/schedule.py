@@ -353,15 +353,16 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
 
 def depthwise_cycles(g: Geometry, target: Target, fields: Fields) -> float:
     """Return the cycles of a depthwise layer of planes whose vectors are of channels: planes become pixels and back."""
-    out_h, out_w = g.output_size
-    vectors = out_h * out_w * -(-g.filters // target.lanes)
+    (out_h, out_w), lanes = g.output_size, target.lanes
+    vectors = out_h * out_w * -(-g.filters // lanes)
     cycles = vectors * (prod(g.window) * (STRIDED_TAP if max(g.strides) > 1 else TAP) + RESULT) * narrower(target)
     block_rows = fields["block_pixels"] // out_w if fields["block_shape"] else 1
     blocks = -(-out_h // block_rows)
     met = loaded(-(-out_h // blocks), g.window[0], g.strides[0], g.dilation_rate[0], splits=False)[0]
     rows = blocks * min(met, g.size[0])
     if g.filters == g.channels:
-        return cycles + transposed_cycles(rows, g.size[1], g.channels, target.lanes)
+        # Rows that are shorter than a vector are read across their ends.
+        return cycles + min(transposed_cycles(rows, n, g.channels, lanes) for n in (g.size[1], max(g.size[1], lanes)))
     # Channels are repeated pixel by pixel: planes in the same sets of a cache evict each other.
     one_set = prod(g.size) * target.itemsize % WAY_BYTES == 0
     return cycles + rows * g.size[1] * g.channels * (REPEATED_FAR if one_set else REPEATED)
