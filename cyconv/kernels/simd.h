@@ -403,8 +403,10 @@ CYCONV_INLINE void vtranspose(vec *v) {
 #define MORE(l, n, k) ((l) + (n) < LANES ? (l) + (n) : LANES + 2 * ((l) + (n) - LANES) + (k))
 #if defined(__AVX2__) && LANES == 8 && REAL_BYTES == 4
 /* Two instructions: GCC takes three for the shuffle, and two registers. */
-#define vevery(a, b, k) ((vec)_mm256_permute4x64_pd( \
-    (__m256d)_mm256_shuffle_ps((__m256)(a), (__m256)(b), (k) ? 0xDD : 0x88), 0xD8))
+CYCONV_INLINE vec vevery(vec a, vec b, int k) {
+    __m256 every = k ? _mm256_shuffle_ps((__m256)a, (__m256)b, 0xDD) : _mm256_shuffle_ps((__m256)a, (__m256)b, 0x88);
+    return (vec)_mm256_permute4x64_pd((__m256d)every, 0xD8);
+}
 #else
 CYCONV_INLINE vec vevery(vec a, vec b, int k) { return k ? SHUFFLE(a, b, SECOND, 1, 0) : SHUFFLE(a, b, SECOND, 0, 0); }
 #endif
