@@ -55,8 +55,9 @@ cdef void list_taps(const Conv* c, Py_ssize_t pitch, WindowTaps* taps) noexcept 
     taps.count = t
     taps.in_row = t // <int>c.window_h
 
-cdef inline vec tap_load(bint PART, const REAL* p, lanes inside, const REAL* low, const REAL* high) noexcept nogil:
-    return vpart(p, inside, low, high) if PART else vload(p)
+cdef inline vec tap_load(bint PART, const REAL* p, const lanes* inside, const REAL* low,
+                         const REAL* high) noexcept nogil:
+    return vpart(p, inside[0], low, high) if PART else vload(p)
 
 cdef inline void tap_tile(int S, int N, bint PART, const WindowTaps* taps, const lanes* inside, const Plane* plane,
                           const REAL* x, Py_ssize_t apart, Py_ssize_t last, REAL* y, Py_ssize_t yapart,
@@ -80,9 +81,9 @@ cdef inline void tap_tile(int S, int N, bint PART, const WindowTaps* taps, const
         wv = vset(w[0])
         for v in range(N):
             q = v * apart if v < N - 1 else last
-            a = tap_load(PART, p + q, inside[S * t], low, high)
+            a = tap_load(PART, p + q, inside + S * t, low, high)
             if S == 2:
-                b = tap_load(PART, p + q + LANES, inside[2 * t + 1], low, high)
+                b = tap_load(PART, p + q + LANES, inside + 2 * t + 1, low, high)
                 acc[v] += vevery(a, b, 0) * wv
                 if taps.two[t]:
                     acc[v] += vevery(a, b, 1) * vset(w[1])
@@ -94,32 +95,33 @@ cdef inline void tap_tile(int S, int N, bint PART, const WindowTaps* taps, const
     for v in range(N):
         plane_store(acc[v], y + (v * yapart if v < N - 1 else ylast), count, activation, slope, stream)
 
-cdef inline void tap_tiles(int S, int N, Py_ssize_t tiles, Py_ssize_t last, const WindowTaps* taps, const lanes* inside,
-                           const Plane* plane, const REAL* x, REAL* y, Ahead* ahead) noexcept nogil:
-    """So many tiles side by side. `inside`: NULL where all is."""
+cdef inline void tap_tiles(int S, int N, Py_ssize_t tiles, Py_ssize_t last, bint part, const WindowTaps* taps,
+                           const lanes* inside, const Plane* plane, const REAL* x, REAL* y,
+                           Ahead* ahead) noexcept nogil:
+    """So many tiles side by side."""
     cdef Py_ssize_t i
     for i in range(tiles):
         if plane.fetch_ahead:
             fetch(&ahead[0], N * plane.stride * S)
             fetch(&ahead[1], N)
-        if inside != NULL:
+        if part:
             tap_tile(S, N, True, taps, inside, plane, x, LANES * S, last * S, y, LANES, last, LANES)
         else:
             tap_tile(S, N, False, taps, inside, plane, x, LANES * S, last * S, y, LANES, last, LANES)
         x += N * LANES * S
         y += N * LANES
 
-cdef inline void tap_row(int S, const WindowTaps* taps, const lanes* inside, const Plane* plane, const REAL* x,
-                         Py_ssize_t columns, REAL* y, Ahead* ahead) noexcept nogil:
+cdef inline void tap_row(int S, bint part, const WindowTaps* taps, const lanes* inside, const Plane* plane,
+                         const REAL* x, Py_ssize_t columns, REAL* y, Ahead* ahead) noexcept nogil:
     cdef Py_ssize_t tiles = columns // (TAP_VECTORS * LANES), i = tiles * TAP_VECTORS * LANES
     cdef Py_ssize_t n = (columns - i + LANES - 1) // LANES, last = columns - i - LANES
-    tap_tiles(S, TAP_VECTORS, tiles, (TAP_VECTORS - 1) * LANES, taps, inside, plane, x, y, ahead)
+    tap_tiles(S, TAP_VECTORS, tiles, (TAP_VECTORS - 1) * LANES, part, taps, inside, plane, x, y, ahead)
     x += i * S
     y += i
-    if n == 1: tap_tiles(S, 1, 1, last, taps, inside, plane, x, y, ahead)
-    elif n == 2: tap_tiles(S, 2, 1, last, taps, inside, plane, x, y, ahead)
-    elif n == 3: tap_tiles(S, 3, 1, last, taps, inside, plane, x, y, ahead)
-    elif n == 4: tap_tiles(S, 4, 1, last, taps, inside, plane, x, y, ahead)
+    if n == 1: tap_tiles(S, 1, 1, last, part, taps, inside, plane, x, y, ahead)
+    elif n == 2: tap_tiles(S, 2, 1, last, part, taps, inside, plane, x, y, ahead)
+    elif n == 3: tap_tiles(S, 3, 1, last, part, taps, inside, plane, x, y, ahead)
+    elif n == 4: tap_tiles(S, 4, 1, last, part, taps, inside, plane, x, y, ahead)
 
 cdef void some_rows(int stride, const WindowTaps* taps, const Plane* plane, Py_ssize_t row, const lanes* columns,
                     lanes* parts) noexcept nogil:
@@ -139,15 +141,14 @@ cdef void tap_segment(int stride, const WindowTaps* taps, const Plane* plane, co
     """So many columns of output at y, a vector at least, whose windows' columns lie inside. `x`: under the first tap.
     """
     cdef lanes[2 * LISTED_TAPS] parts
-    cdef const lanes* inside
     cdef Py_ssize_t row
+    cdef bint part
     for row in range(rows):
-        inside = NULL
-        if row < plane.begin or row >= plane.end:
+        part = row < plane.begin or row >= plane.end
+        if part:
             some_rows(stride, taps, plane, row, NULL, parts)
-            inside = parts
-        if stride == 1: tap_row(1, taps, inside, plane, x, columns, y, ahead)
-        else: tap_row(2, taps, inside, plane, x, columns, y, ahead)
+        if stride == 1: tap_row(1, part, taps, parts, plane, x, columns, y, ahead)
+        else: tap_row(2, part, taps, parts, plane, x, columns, y, ahead)
         x += plane.step
         y += plane.yh
 
