@@ -31,7 +31,7 @@ PICK = 9.0  # cycles that a depthwise layer's vector of pixels takes more where 
 RUN = 2.0  # what going along the rows of fewer channels than lanes takes longer, window by window
 PICKING_LANES = 4  # of a vector at least, to pick from it
 IN_PART = 12.0  # cycles of a vector of pixels that is stored in part, where no instruction does so
-MOST_TAPS = 128  # of a window, that are added one after the other
+LISTED_TAPS = 128  # of a window, that are added one after the other
 # Cycles of a depthwise vector of pixels that adds tap after tap: of each load, at a stride of two of each load and of
 # each tap; of the rest; of each load where rows, and what sets up each where columns reach beyond the plane.
 TAP_LOAD, STRIDED_LOAD, STRIDED_SUM, TAP_ENDS = 2.1, 1.7, 1.0, 6.0
@@ -316,7 +316,7 @@ def tap_blocking(g: Geometry, target: Target) -> tuple[float, Fields]:
     """
     (out_h, out_w), (kh, kw), (sh, sw), (dh, dw) = g.output_size, g.window, g.strides, g.dilation_rate
     lanes, taps = target.lanes, prod(g.window)
-    known = taps <= MOST_TAPS and sw <= (2 if lanes >= PICKING_LANES else 1) and not descends(g)
+    known = taps <= LISTED_TAPS and sw <= (2 if lanes >= PICKING_LANES else 1) and not descends(g)
     waits = sh > kh and touched_bytes(g, target) > AHEAD_BYTES
     if not known or waits or not of_planes(g) or g.groups != g.channels:
         return math.inf, {}

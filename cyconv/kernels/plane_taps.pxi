@@ -17,7 +17,7 @@
 
 cdef enum:
     TAP_VECTORS = 4
-    LISTED_TAPS = 128   # planes.MOST_TAPS
+    LISTED_TAPS = 128    # planes.LISTED_TAPS
 
 cdef struct WindowTaps:
     # Those of a window in turn, at stride 2 two neighbours at a time.
@@ -167,6 +167,7 @@ cdef void tap_column(int stride, const WindowTaps* taps, const Plane* plane, Py_
     inside. `x`: under the first tap, whose column of the plane is `first`."""
     cdef lanes[2 * LISTED_TAPS] columns
     cdef lanes[2 * LISTED_TAPS] parts
+    cdef const lanes* inside
     cdef Py_ssize_t row = 0, at
     cdef int n, t, s
     for t in range(taps.in_row):
@@ -177,16 +178,16 @@ cdef void tap_column(int stride, const WindowTaps* taps, const Plane* plane, Py_
         columns[t] = columns[t - stride * taps.in_row]
     while row < rows:
         n = 1
-        if plane.begin <= row < plane.end:
-            n = TAP_VECTORS if row + TAP_VECTORS <= min(plane.end, rows) else 1
-            if n == 1 and stride == 1: tap_parts(1, 1, taps, columns, plane, x, y, count, ahead)
-            elif n == 1: tap_parts(2, 1, taps, columns, plane, x, y, count, ahead)
-            elif stride == 1: tap_parts(1, TAP_VECTORS, taps, columns, plane, x, y, count, ahead)
-            else: tap_parts(2, TAP_VECTORS, taps, columns, plane, x, y, count, ahead)
-        else:
+        inside = columns
+        if row < plane.begin or row >= plane.end:
             some_rows(stride, taps, plane, row, columns, parts)
-            if stride == 1: tap_parts(1, 1, taps, parts, plane, x, y, count, ahead)
-            else: tap_parts(2, 1, taps, parts, plane, x, y, count, ahead)
+            inside = parts
+        elif row + TAP_VECTORS <= min(plane.end, rows):
+            n = TAP_VECTORS
+        if n == 1 and stride == 1: tap_parts(1, 1, taps, inside, plane, x, y, count, ahead)
+        elif n == 1: tap_parts(2, 1, taps, inside, plane, x, y, count, ahead)
+        elif stride == 1: tap_parts(1, TAP_VECTORS, taps, inside, plane, x, y, count, ahead)
+        else: tap_parts(2, TAP_VECTORS, taps, inside, plane, x, y, count, ahead)
         row += n
         x += n * plane.step
         y += n * plane.yh

@@ -235,8 +235,8 @@ CYCONV_INLINE uint64_t vbits(ptrdiff_t first, ptrdiff_t end) {
     uint64_t below = end >= 64 ? ~(uint64_t)0 : end <= 0 ? 0 : ((uint64_t)1 << end) - 1;
     return first >= 64 ? 0 : first <= 0 ? below : below >> first << first;
 }
-/* What rows outside of the input are read from: by eight vectors. */
-static const REAL ZEROS[8 * LANES + 8] = {0};
+/* What rows outside of the input are read from: by seven vectors, each less than one behind the one before it. */
+static const REAL ZEROS[7 * LANES + 8] = {0};
 
 #ifdef SPREADS
 /* What a shuffle takes each lane from: LANE(l, a, b) for every lane l. */
@@ -287,10 +287,6 @@ CYCONV_INLINE half hleak(half h, REAL slope) { return vlow(vleak(vtwice(h), slop
 #define MASKED_STORE "vmovupd %1, %0%{%2%}"
 #endif
 CYCONV_INLINE void vstore_first(REAL *p, vec v, ptrdiff_t n) {
-    if (__builtin_constant_p(n) && n == LANES) {
-        vstore(p, v);
-        return;
-    }
     __asm__(MASKED_STORE : "+m"(*(vec *)p) : "v"(v), "Yk"((uint16_t)((1 << n) - 1)));
 }
 #endif
