@@ -107,6 +107,7 @@ UNUSED = {  # by some kernels
     "leave_out": 0,
     "phases": 0,
     "columnwise": False,
+    "pieces": 0,
     "siblings": 1,
     "few_taps": False,
     "leads": False,

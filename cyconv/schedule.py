@@ -25,6 +25,7 @@ from cyconv.blocks import (
     schedule_fields,
     scratch_sizes,
     streams,
+    touched_bytes,
 )
 from cyconv.geometry import Geometry
 from cyconv.planes import (
@@ -66,6 +67,8 @@ LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole 
 EMPTIER = 1.25  # times as many vectors of a channel's filters as of channels that are repeated, at most
 LEAST_INSIDE = 16  # pixels of a row whose dilated windows lie inside the input, to be worked on by themselves
 LEADING_VECTORS = (16, 8, 3)  # of channels at least, to load one more but each from one line; of many loads, of most
+LEAST_PIECE = 256  # bytes of a pixel, whose lines are then met in the order of memory
+MOST_THREADS = 1 << 20
 TILE_ROWS = 8  # of a depthwise tile at most, under a window of one column
 ROWS_IN_PLACE = 16  # of a depthwise block at least, that tiles of up to four rows fill
 STRIP_BYTES = CACHE_BYTES * 3 // 4  # of a strip's rows that are worked on, and of those that come next
@@ -251,6 +254,22 @@ def columnwise(g: Geometry, target: Target) -> bool:
     return along and not one_channel_groups(g, target)  # by itself, not in a separable layer, such a one is dense
 
 
+def in_pieces(g: Geometry, target: Target) -> int:
+    """Return for how many threads, at most, sums along rows go along a few pixels, with all channels, before the next.
+
+    A vector of channels of whole rows meets lines that are a pixel apart, which a processor fetches ahead from near
+    caches alone; and where they share few sets of the first one, they take longer from there, too. What it keeps for
+    the next pixels is loaded again here.
+    """
+    if not (target.far_cache and g.window == (3, 3) and columnwise(g, target)):
+        return 0
+    pixel = g.filters * target.itemsize
+    if g.strides[1] > 1:
+        return MOST_THREADS * (pixel >= LEAST_PIECE)
+    share = 3 / 4 if pixel % LEAST_PIECE == 0 else 9 / 8  # of a thread's cache, that holds the layer for whole rows
+    return int(touched_bytes(g, target) / CACHE_BYTES / share)
+
+
 def strip_columns(g: Geometry, target: Target) -> int:
     """Return how many columns of a depthwise layer are worked on row after row: their rows stay in a cache."""
     rows = min(g.output_size[0], 2)
@@ -302,7 +321,7 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     loaded_pixels, split = load(rows, columns)
     contiguous = not g.channels_first or g.channels == 1
     few_sets = times == 1 and collides(g, itemsize, fused)
-    along = columnwise(g, target)
+    along, piecewise = columnwise(g, target), 0 if fused else in_pieces(g, target)
     few = times == 1 and few_taps(g, itemsize)
     # Sums along rows load nothing twice: few sets are enough for them, but where results are stored at the same place;
     # not one set at a stride, whose loads wait for each other.
@@ -321,6 +340,8 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     if in_place and not (few_sets or fused or stores):
         strip = strip_columns(g, target)
         rows_in_place = out_h if strip < out_w else min(out_h, max(ROWS_IN_PLACE, 0 if pieces else rows))
+    # In the order of memory a processor sees what comes next, and fetches it better by itself, where that is far.
+    in_order = piecewise > 0 or (target.far_cache and out_h == 1)
     # Vectors behind the row that is one run, or behind each row of channels that are loaded together.
     behind = phases or loaded(rows, g.window[0], g.strides[0], g.dilation_rate[0])[0]
     return schedule_fields(
@@ -333,6 +354,7 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
         filter_unit=lanes,
         phases=phases,
         columnwise=along,
+        pieces=piecewise,
         siblings=times,
         few_taps=few,
         leads=leads,
@@ -343,7 +365,7 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
         collides=in_place and few_sets,
         rows_in_place=rows_in_place,
         strip=strip,
-        fetch_ahead=fetch_ahead(g, target, outputs=not fused),  # of a fused step they are in a cache
+        fetch_ahead=0 if in_order else fetch_ahead(g, target, outputs=not fused),  # of a fused step they are in a cache
         stream=filters % lanes == 0 and not g.channels_first and not fused and streams(g, target),
         unit=out_w if out_h >= LEAST_ROWS[along] else 1,
         loaded_channels=channels,

@@ -76,6 +76,25 @@ def test_depthwise_loads_channels_in_parts(dtype, multiplier, set_num_threads):
                 np.testing.assert_array_equal(first.run(), want_first, err_msg=str(first))
 
 
+@pytest.mark.usefixtures("isa")
+@dtypes
+@pytest.mark.parametrize("strides", [1, 2])
+def test_sums_along_whole_rows_and_a_few_pixels(dtype, strides, set_num_threads):
+    """Of every number of rows that go together, odd columns, vectors that end or begin in part, stored past caches."""
+    for n, (height, width, channels) in enumerate([(1, 1, 16), (2, 5, 40), (7, 4, 64), (11, 9, 37), (16, 8, 512)]):
+        options = {"dtype": dtype, "strides": strides, "padding": ("same", "valid")[height > 3 and n % 2]}
+        case = make("depthwise_conv", (2, height, width, channels), (3, 3, channels, 1), **options)
+        with scheduled(in_pieces=never):
+            check(case)
+            want = case.run(activation="relu")
+        moved = [replace(case, inputs=at_offset(case.inputs, offset)) for offset in (0, 16)]
+        for threads, stream in ((1, 1 << 40), (3, 0)):
+            set_num_threads(threads)
+            with scheduled(in_pieces=lambda *_: 3, SERIAL_FLOPS=100, STREAM_BYTES=stream):
+                for made in (*moved, replace(case, inputs=ORDERS["sliced channels"](case.inputs))):
+                    np.testing.assert_array_equal(made.run(activation="relu"), want, err_msg=str(made))
+
+
 def alone(*_):
     """Return that no filters of a channel have vectors of their own."""
     return 1

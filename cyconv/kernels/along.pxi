@@ -4,6 +4,9 @@
 #   channel vector   its weights, of 3 x 3 windows                                   (registers, else first-level cache)
 #   column           of input: each vector that windows of R rows meet is loaded once, and added to all their pixels
 #   sums             R rows x the pixels whose windows meet the column               (registers)
+# or, where lines are best met in the order of memory (schedule.in_pieces), PIECE pixels of these rows at a time:
+#   channel vector   its weights                                                     (registers)
+#   column           of input, that windows of the rows and pixels meet, and all their sums (registers)
 #
 # Beside the tile of depthwise.pxi no column is loaded twice, and no cache line needed again but by the next rows: 1.5
 # loads for the 9 multiply-adds of a pixel, of 3 x 3 windows and four rows, instead of 3. Half a line at a time, lines
@@ -11,6 +14,9 @@
 #
 # A pixel's sum adds the columns of its window one after the other, in each the rows: another order than elsewhere, by
 # which layers, schedule.columnwise decides.
+
+cdef enum:
+    PIECE = 2                 # pixels of a row
 
 cdef inline int along_rows(const Conv* c, Py_ssize_t whole) noexcept nogil:
     """Rows of output that are worked on together, the first of so many whole ones: equal parts of as many as have room
@@ -24,19 +30,21 @@ cdef inline int along_rows(const Conv* c, Py_ssize_t whole) noexcept nogil:
 cdef inline Py_ssize_t along_columns(const Conv* c, const REAL* x, Py_ssize_t count) noexcept nogil:
     """How many of a row's pixels are worked on before the next channels: all, but where 3 x 3 windows at stride 2 meet
     lines that neighbouring vectors of channels share, few enough for the next vector to find them in the nearest
-    cache."""
+    cache; and where all channels come before the next pixels."""
+    if c.pieces:
+        return min(count, PIECE)
     cdef size_t off = (<uintptr_t>x | <size_t>(c.xw * <Py_ssize_t>sizeof(REAL))) % LINE
     if c.window_w * c.stride_w != 6 or off == 0 or c.leads or count <= 2 * MOST_SHARED:
         return count
     cdef Py_ssize_t pieces = (count + MOST_SHARED - 1) // MOST_SHARED
     return (count + pieces - 1) // pieces
 
-cdef inline void along_column(int K, int S, int R, bint ROWS, bint COLUMN, int t, int live, const REAL* x,
+cdef inline void along_column(int K, int S, int R, int L, bint ROWS, bint COLUMN, int t, int live, const REAL* x,
                               Py_ssize_t row_step, lanes some, const REAL* w, const vec* held, Py_ssize_t row,
                               size_t height, Py_ssize_t column, size_t width, vec* acc) noexcept nogil:
-    """Column t of the oldest pixel's window, which is `column` of the input, added to the first `live` pixels that meet
-    it. ROWS, COLUMN: rows, or the column, may lie outside the input, where there are zeros."""
-    cdef int L = (K + S - 1) // S, h, j, r
+    """Column t of the oldest pixel's window, which is `column` of the input, added to the first `live` of L pixels that
+    meet it. ROWS, COLUMN: rows, or the column, may lie outside the input, where there are zeros."""
+    cdef int h, j, r
     cdef const REAL* p[3]
     cdef vec[9] xv
     cdef vec wv
@@ -84,7 +92,7 @@ cdef inline void along_next(int K, int S, int R, bint ROWS, bint COLUMN, int liv
     """The last columns of the oldest pixel's window; then it is stored, and the next one is the oldest."""
     cdef int L = (K + S - 1) // S, s, j, r
     for s in range(S):
-        along_column(K, S, R, ROWS, COLUMN, K - S + s, live, x[0], row_step, some, w, held, row, height, column[0],
+        along_column(K, S, R, L, ROWS, COLUMN, K - S + s, live, x[0], row_step, some, w, held, row, height, column[0],
                      width, acc)
         x[0] += xw
         column[0] += 1
@@ -133,7 +141,7 @@ cdef inline void along(int K, int S, int R, bint CHECK, bint AHEAD, const Conv* 
         for k in range(L * R):
             acc[k] = vload(w - LANES)
         for t in range(K - S):
-            along_column(K, S, R, CHECK, True, t, L, src, row_step, some, w, held, row, height, column, width, acc)
+            along_column(K, S, R, L, CHECK, True, t, L, src, row_step, some, w, held, row, height, column, width, acc)
             src += xw
             column += 1
         while n >= L:
@@ -188,6 +196,56 @@ cdef inline void along_windows(bint AHEAD, int rows, bint check, const Conv* c, 
             along_menu(5, 2, AHEAD, rows, check, c, x, w, y, row, column, count, b0, b1, ahead)
         else:
             along_menu(7, 1, AHEAD, rows, check, c, x, w, y, row, column, count, b0, b1, ahead)
+
+cdef inline void piece(int S, int R, bint CHECK, const Conv* c, const REAL* x, const REAL* weights, REAL* y,
+                       Py_ssize_t row, Py_ssize_t first, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
+    """R rows of PIECE pixels under 3 x 3 windows, channel vectors [b0, b1)."""
+    cdef Py_ssize_t xw = c.xw, yp = c.yp, yh = c.out_width * c.yp, row_step = c.xh
+    cdef Py_ssize_t next = b0 * LANES - c.leads, full = c.filters - LANES, b, at
+    cdef uint64_t whole = (<uint64_t>1 << LANES) - 1
+    cdef lanes some
+    cdef size_t height = c.height, width = c.width
+    cdef int activation = c.activation, k, t
+    cdef bint stream = c.stream
+    cdef REAL slope = <REAL>c.slope
+    cdef vec[PIECE * 4] acc                # by pixel and row
+    cdef vec[9] held
+    x += row * row_step + first * xw
+    for b in range(b0, b1):
+        at = next if c.leads else min(next, full)
+        some = vlanes(whole << max(0, -at) & whole >> max(0, at - full), 0)
+        next += LANES
+        vrenew(xw)             # else dozens of addresses are kept across the loop, on the stack
+        vrenew(row_step)
+        for k in range(9):
+            held[k] = vload(weights + (b * 10 + 1 + k) * LANES)
+        for k in range(PIECE * R):
+            acc[k] = vload(weights + b * 10 * LANES)
+        for t in range(3 + (PIECE - 1) * S):
+            along_column(3, S, R, PIECE, CHECK, CHECK, t, PIECE, x + at + t * xw, row_step, some, NULL, held, row,
+                         height, first + t, width, acc)
+        for k in range(PIECE):
+            along_store(R, acc + k * R, y + at + k * yp, yh, some, activation, slope, stream)
+
+cdef inline void piece_menu(int S, bint CHECK, int rows, const Conv* c, const REAL* x, const REAL* w, REAL* y,
+                            Py_ssize_t row, Py_ssize_t column, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
+    if rows == 1: piece(S, 1, CHECK, c, x, w, y, row, column, b0, b1)
+    elif rows == 2: piece(S, 2, CHECK, c, x, w, y, row, column, b0, b1)
+    elif rows == 3: piece(S, 3, CHECK, c, x, w, y, row, column, b0, b1)
+    elif S == 1: piece(S, 4, CHECK, c, x, w, y, row, column, b0, b1)
+
+cdef inline void piece_checked(int S, int rows, bint check, const Conv* c, const REAL* x, const REAL* w, REAL* y,
+                               Py_ssize_t row, Py_ssize_t column, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
+    if check or column < 0 or column + (PIECE - 1) * S + 3 > c.width:
+        piece_menu(S, True, rows, c, x, w, y, row, column, b0, b1)
+    else:
+        piece_menu(S, False, rows, c, x, w, y, row, column, b0, b1)
+
+cdef void run_pieces(int rows, bint check, const Conv* c, const REAL* x, const REAL* w, REAL* y, Py_ssize_t row,
+                     Py_ssize_t column, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
+    if sizeof(vec) == LINE:
+        if c.stride_w == 1: piece_checked(1, rows, check, c, x, w, y, row, column, b0, b1)
+        else: piece_checked(2, rows, check, c, x, w, y, row, column, b0, b1)
 
 # Two functions: with both in one, layers in a cache would take 3-10 % longer.
 

@@ -27,6 +27,7 @@ cdef struct Conv:
     Py_ssize_t leave_out                  # dense, taps that meet only padding: 0 no, 1 of pixels alike, 2 tap after tap
     Py_ssize_t phases                     # depthwise, rows as one run of elements: patterns of weights; else 0
     Py_ssize_t columnwise                 # depthwise: sums go along their rows and add a window's columns in turn
+    Py_ssize_t pieces                     # by so many threads at most, those of a few pixels, all channels, come first
     Py_ssize_t siblings                   # depthwise: filters of a channel whose sums grow side by side
     Py_ssize_t few_taps                   # depthwise: windows of so few that share next to nothing
     Py_ssize_t leads                      # depthwise: vectors begin earlier where inputs are off a line; then how much
@@ -71,6 +72,7 @@ cdef struct Kernels:
     int spreads                           # whether groups can share a vector
     int halves                            # whether the last vector of a tile can be half a one, and be stored in part
     int two_passes                        # whether a multiply-add of one takes half the time of a vector's
+    int far_cache                         # whether what the second-level cache lacks is best met in memory's order
     int dots                              # sums of a tile whose vectors are of channels, 0: there is none
     int pixels[5]                         # pixels[v]: of the tile that is v vectors wide, 0: there is none
     run_t conv

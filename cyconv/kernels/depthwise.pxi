@@ -503,7 +503,8 @@ cdef void depthwise_strip(const Conv* c, const REAL* x, const REAL* weights, REA
     cdef Conv part
     cdef Ahead[2] ahead
     cdef Py_ssize_t apart = dealt(c, last - first, &part), ih, iw, b, q, n = along_columns(c, x, last - first)
-    cdef Py_ssize_t group = GROUP if c.columnwise or apart > 1 else 4 * GROUP    # less where rows are met again
+    # Channel vectors: less where rows are met again.
+    cdef Py_ssize_t group = b1 - b0 if c.pieces else GROUP if c.columnwise or apart > 1 else 4 * GROUP
     cdef Py_ssize_t start = row
     cdef int kc, rows
     cdef bint inside, whole, paired
@@ -526,7 +527,9 @@ cdef void depthwise_strip(const Conv* c, const REAL* x, const REAL* weights, REA
                 q = first
                 while q < last:
                     iw = q * c.stride_w - c.left
-                    if c.fetch_ahead:
+                    if c.pieces and last - q >= PIECE:
+                        run_pieces(rows, not inside, c, x, weights, dst + q * c.yp, ih, iw, b, b1)
+                    elif c.fetch_ahead:
                         run_along_ahead(rows, not inside, c, x, weights, dst + q * c.yp, ih, iw, min(n, last - q), b,
                                         min(b + group, b1), ahead)
                     else:
@@ -563,4 +566,7 @@ cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, R
 
 cdef void run_depthwise(const Conv* c, const Conv* _, const void* x, const void* weights, const void* second_weights,
                         void* y, char* scratch, int threads, team_t team) noexcept nogil:
-    run(depthwise_planes if c.planar else depthwise_block, c, c, x, weights, second_weights, y, scratch, threads, team)
+    cdef Conv v = c[0]
+    v.pieces = threads <= c.pieces
+    run(depthwise_planes if c.planar else depthwise_block, &v, &v, x, weights, second_weights, y, scratch, threads,
+        team)

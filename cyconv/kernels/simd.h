@@ -265,6 +265,11 @@ static int two_passes(void) {
     return __get_cpuid(0, &a, &b, &c, &d) && b == signature_AMD_ebx && __get_cpuid(1, &a, &b, &c, &d) &&
            (a >> 8 & 15) + (a >> 20 & 255) == 25;
 }
+/* Whether the last-level cache is a mesh, as far as memory nearly: that of Intel's processors with AVX-512. */
+static int far_cache(void) {
+    unsigned a, b, c, d;
+    return __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx;
+}
 typedef REAL half __attribute__((vector_size(LANES / 2 * REAL_BYTES), aligned(REAL_BYTES), may_alias));
 #define AGAIN(l, half_lanes, unused) ((l) % (half_lanes))
 #if LANES == 16
@@ -427,6 +432,7 @@ CYCONV_INLINE vec vmore(vec v, vec w, int n, int k) {
 #ifndef HALVES
 #define HALVES 0
 #define two_passes() 0
+#define far_cache() 0
 typedef vec half;
 #define vlow(v) (v)
 #define hnonneg vnonneg
