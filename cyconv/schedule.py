@@ -13,6 +13,7 @@ from math import gcd, prod
 from cyconv.blocks import (
     LINE_BYTES,
     WAY_BYTES,
+    WAYS,
     Fields,
     apart,
     equal_blocks,
@@ -59,6 +60,8 @@ REPEATED, REPEATED_FAR = 1.1, 6.0  # cycles of an element that is repeated; wher
 LONE_PLANE = 200  # cycles of a plane that a dense kernel takes by itself
 TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 FEW_LINES = 15  # under one of 1 x 2 pixels and a 3 x 3 window at stride 2, or of 8 pixels and 8 taps of one row
+TWO_VECTORS = 3  # lines that two vectors of pixels meet
+TWO_LINES = 1.25, 1.75  # times the price, if the first-level cache holds what is met, or about; if not
 PLACES = 8  # of pixels, written at a time: some behind those of a dense block
 # (products of a sum, width of its tiles at most) where multiply-adds hide a tile's loads: short ones end often, and one
 # vector ends soonest; the shortest wait for their stores, and runs of them wait least.
@@ -261,7 +264,7 @@ def in_pieces(g: Geometry, target: Target) -> int:
     caches alone; and where they share few sets of the first one, they take longer from there, too. What it keeps for
     the next pixels is loaded again here.
     """
-    if not (target.far_cache and g.window == (3, 3) and columnwise(g, target)):
+    if not (target.intel and g.window == (3, 3) and columnwise(g, target)):
         return 0
     pixel = g.filters * target.itemsize
     if g.strides[1] > 1:
@@ -341,7 +344,7 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
         strip = strip_columns(g, target)
         rows_in_place = out_h if strip < out_w else min(out_h, max(ROWS_IN_PLACE, 0 if pieces else rows))
     # In the order of memory a processor sees what comes next, and fetches it better by itself, where that is far.
-    in_order = piecewise > 0 or (target.far_cache and out_h == 1)
+    in_order = piecewise > 0 or (target.intel and out_h == 1)
     # Vectors behind the row that is one run, or behind each row of channels that are loaded together.
     behind = phases or loaded(rows, g.window[0], g.strides[0], g.dilation_rate[0])[0]
     return schedule_fields(
@@ -390,6 +393,19 @@ def depthwise_cycles(g: Geometry, target: Target, fields: Fields) -> float:
     return cycles + rows * g.size[1] * g.channels * (REPEATED_FAR if one_set else REPEATED)
 
 
+def two_lines(g: Geometry, target: Target) -> float:
+    """Return how much longer than their price planes of pixels take where most loads meet two cache lines.
+
+    Beside vectors of filters: if these are partly empty, or become planes, they take longer than their price, too.
+    """
+    if not target.intel or g.channels_first or g.window[1] == 1 or g.strides[1] > 1:
+        return 1.0
+    if g.filters // g.groups <= target.lanes:
+        return 1.0
+    met = g.channels // g.groups * g.window[0] * TWO_VECTORS * LINE_BYTES  # by two vectors of pixels
+    return TWO_LINES[met > 2 * WAYS * WAY_BYTES]
+
+
 def merged(g: Geometry) -> Geometry | None:
     """Return the same work as one image, where the rows of a batch are by themselves; as one row if pixels are, too.
 
@@ -420,13 +436,13 @@ def single(g: Geometry, target: Target) -> tuple[bool, Fields]:
     else:
         cycles, fields = dense_blocking(g, target)
     if not (full or fields["dots"]):
-        lone = LONE_PLANE * g.channels if depthwise else 0
+        lone, across = (LONE_PLANE * g.channels, 1.0) if depthwise else (0, two_lines(g, target))
         # Tiles share each load between filters: of one, tap after tap takes no longer.
         tiles = () if depthwise and g.filters == g.channels else (planar_blocking,)
         for blocking in (*tiles, walk_blocking, tap_blocking):
             by_itself = blocking is tap_blocking
             price, planar = blocking(g, target)
-            price += 0 if by_itself else lone
+            price = price if by_itself else price * across + lone
             if price < cycles:
                 cycles, fields, depthwise = price, planar, by_itself
     return depthwise, fields

@@ -91,14 +91,14 @@ def test_functions_are_applied_once_to_every_result(dtype, set_num_threads):
 
 
 @pytest.mark.usefixtures("isa")
-@given(case=cases("conv", orders=("C",)))
-def test_the_time_of_half_a_vector_changes_no_bit(case):
-    """Tiles are chosen by whether it is half that of a whole one, which differs between CPUs of one instruction set."""
+@given(case=st.sampled_from(["conv", "depthwise_conv"]).flatmap(lambda op: cases(op, orders=("C",))))
+def test_the_cpu_changes_no_bit(case):
+    """Of those with one instruction set: what half a vector takes, far caches and loads of two lines decide choices."""
     choose, results = schedule.single, []
-    for two_passes in (False, True):
+    for cpu in ({"two_passes": True, "intel": False}, {"two_passes": False, "intel": True}):
 
-        def on(g, target, two_passes=two_passes):
-            return choose(g, target._replace(two_passes=two_passes))
+        def on(g, target, cpu=cpu):
+            return choose(g, target._replace(**cpu))
 
         with scheduled(single=on):
             check(case)

@@ -72,7 +72,7 @@ cdef struct Kernels:
     int spreads                           # whether groups can share a vector
     int halves                            # whether the last vector of a tile can be half a one, and be stored in part
     int two_passes                        # whether a multiply-add of one takes half the time of a vector's
-    int far_cache                         # whether what the second-level cache lacks is best met in memory's order
+    int intel                             # whether the CPU is Intel's: far last-level cache, dear loads of two lines
     int dots                              # sums of a tile whose vectors are of channels, 0: there is none
     int pixels[5]                         # pixels[v]: of the tile that is v vectors wide, 0: there is none
     run_t conv

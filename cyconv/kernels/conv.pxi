@@ -168,7 +168,8 @@ cdef inline void tiles(int MR, int NV, int NH, int SPREAD, const Taps* t, const 
                     for j in range(NV):
                         acc[i * NV + j] = xv
             w += t.before
-            soon = <const char*>(w + PREFETCH)
+            # Of planes, the next vectors of pixels.
+            soon = <const char*>(w + (NV * LANES if NH == 0 and t.jumps else PREFETCH))
             pace = line
             if elements and block == t.blocks:
                 soon = <const char*>t.ahead.next

@@ -68,7 +68,7 @@ cdef extern from "simd.h" nogil:
     void vahead(const REAL*) noexcept
     void vfence() noexcept
     int two_passes() noexcept
-    int far_cache() noexcept
+    int intel() noexcept
     void vrenew(Py_ssize_t) noexcept
     void vhold "vrenew" (const REAL*) noexcept
     void vrest(...) noexcept
@@ -107,7 +107,7 @@ table.real_bytes = sizeof(REAL)
 table.spreads = SPREADS
 table.halves = HALVES
 table.two_passes = two_passes()
-table.far_cache = far_cache()
+table.intel = intel()
 table.dots = DOTS if SPREADS else 0
 table.conv = run_conv
 table.depthwise = run_depthwise

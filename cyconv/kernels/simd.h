@@ -265,8 +265,8 @@ static int two_passes(void) {
     return __get_cpuid(0, &a, &b, &c, &d) && b == signature_AMD_ebx && __get_cpuid(1, &a, &b, &c, &d) &&
            (a >> 8 & 15) + (a >> 20 & 255) == 25;
 }
-/* Whether the last-level cache is a mesh, as far as memory nearly: that of Intel's processors with AVX-512. */
-static int far_cache(void) {
+/* Whether this CPU is Intel's. Of those with AVX-512 the last-level cache is a mesh, nearly as far as memory. */
+static int intel(void) {
     unsigned a, b, c, d;
     return __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx;
 }
@@ -432,7 +432,7 @@ CYCONV_INLINE vec vmore(vec v, vec w, int n, int k) {
 #ifndef HALVES
 #define HALVES 0
 #define two_passes() 0
-#define far_cache() 0
+#define intel() 0
 typedef vec half;
 #define vlow(v) (v)
 #define hnonneg vnonneg
