@@ -37,7 +37,7 @@ class Target(NamedTuple):
     spreads: bool  # whether there are tiles of groups that share a vector
     halves: bool  # whether there are tiles whose last vector is half a one, or is stored in part
     two_passes: bool  # whether a multiply-add of one takes half the time of a vector's
-    intel: bool  # whether the CPU is one of Intel's, which take long for far caches and for loads that meet two lines
+    intel: bool  # whether the CPU is one of Intel's with AVX-512: far caches and loads that meet two lines take long
     dots: int  # sums of a tile whose vectors are of channels, 0: there is none
 
 

@@ -27,7 +27,7 @@ cdef struct Conv:
     Py_ssize_t leave_out                  # dense, taps that meet only padding: 0 no, 1 of pixels alike, 2 tap after tap
     Py_ssize_t phases                     # depthwise, rows as one run of elements: patterns of weights; else 0
     Py_ssize_t columnwise                 # depthwise: sums go along their rows and add a window's columns in turn
-    Py_ssize_t pieces                     # by so many threads at most, those of a few pixels, all channels, come first
+    Py_ssize_t pieces                     # of these: of so many threads at most, go along a few pixels of all channels
     Py_ssize_t siblings                   # depthwise: filters of a channel whose sums grow side by side
     Py_ssize_t few_taps                   # depthwise: windows of so few that share next to nothing
     Py_ssize_t leads                      # depthwise: vectors begin earlier where inputs are off a line; then how much

@@ -566,7 +566,7 @@ cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, R
 
 cdef void run_depthwise(const Conv* c, const Conv* _, const void* x, const void* weights, const void* second_weights,
                         void* y, char* scratch, int threads, team_t team) noexcept nogil:
-    cdef Conv v = c[0]
+    cdef Conv v = c[0]                     # as so many threads, whose caches hold more than one's, work on it
     v.pieces = threads <= c.pieces
     run(depthwise_planes if c.planar else depthwise_block, &v, &v, x, weights, second_weights, y, scratch, threads,
         team)
