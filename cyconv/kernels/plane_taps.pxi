@@ -199,7 +199,7 @@ cdef void tap_planes(const Conv* c, const PlaneBlock* block, const REAL* x, cons
     cdef WindowTaps taps
     cdef Plane plane
     cdef Py_ssize_t S = c.stride_w, columns = block.out_columns, rows = block.out_rows, f, i, k
-    cdef Py_ssize_t behind = (block.rows - 1) * block.pitch
+    cdef Py_ssize_t behind = max(0, block.rows - 1) * block.pitch      # of a copy that is all padding there are no rows
     # Columns of output whose windows lie inside, whole vectors from each end. Loads at stride 2 go on for a pixel.
     cdef Py_ssize_t begin = (max(0, S - 1 - block.column) // S + LANES - 1) // LANES * LANES
     cdef Py_ssize_t end = min(columns, (block.columns - (c.window_w - 1) * c.dilation_w - block.column) // S)
