@@ -44,7 +44,7 @@ def test_depthwise_planes_tap_after_tap(dtype, window, dilation_rate, set_num_th
         with scheduled(**by_planes()):
             want = check(case)
         moved = replace(case, inputs=orders[n % len(orders)](case.inputs))
-        for threads, cache in ((1, 1 << 20), (7, 1 << 13)):
+        for threads, cache in ((1, 1 << 20), (1, 1 << 11), (7, 1 << 13)):
             set_num_threads(threads)
             choices = {"SERIAL_FLOPS": 100, "CACHE_BYTES": cache, "STREAM_BYTES": 0, "AHEAD_BYTES": 0}
             with scheduled(**by_planes(tapped=-np.inf), **choices):
