@@ -103,6 +103,7 @@ UNUSED = {  # by some kernels
     "block_filters": 0,
     "spread": 0,
     "dots": False,
+    "short": False,
     "together": 1,
     "leave_out": 0,
     "phases": 0,

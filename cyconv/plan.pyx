@@ -244,7 +244,7 @@ cdef class Plan:
         return tiles.Target(self._kernels.lanes, self._kernels.real_bytes,
                             tuple([self._kernels.pixels[i] for i in range(5)]), bool(self._kernels.spreads),
                             bool(self._kernels.halves), bool(self._kernels.two_passes),
-                            bool(self._kernels.intel), self._kernels.dots)
+                            bool(self._kernels.intel), self._kernels.dots, self._kernels.products)
 
     cdef _share(self, int most):
         """Cut the work up for so many threads."""

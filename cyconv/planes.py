@@ -169,7 +169,7 @@ def planar_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[f
         elements = blocks * block.elements
         copied_rows = elements / block.pitch
         if not (g.channels_first or g.channels == 1):
-            cycles += exchanged_cycles(copied_rows / depth, block.pitch, depth, g.channels, lanes)
+            cycles += exchanged_cycles(copied_rows / depth, block.pitch, depth, g.channels * sw, lanes)
         elif sw == 1:
             cycles += elements * COPY / lanes
         else:

@@ -46,11 +46,13 @@ from cyconv.tiles import (
     dense_parts,
     dot_tile,
     multiply_adds,
+    short_tile,
     tile_vectors,
     transposed_cycles,
 )
 
 MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the first-level cache
+MOST_SHORT_PIXELS = 2048  # of a block whose weights stay in registers: what begins it would take as long as some pixels
 LEAST_BLOCKS = 8  # of small images, for threads to share
 LEAST_ROWS = (8, 4)  # of a depthwise layer's output, to be cut between rows alone: of tiles, of sums along rows
 LOAD = 3.0  # cycles of a vector of channels that is copied with the padding around it
@@ -63,9 +65,8 @@ FEW_LINES = 15  # under one of 1 x 2 pixels and a 3 x 3 window at stride 2, or o
 TWO_VECTORS = 3  # lines that two vectors of pixels meet
 TWO_LINES = 1.25, 1.75  # times the price, if the first-level cache holds what is met, or about; if not
 PLACES = 8  # of pixels, written at a time: some behind those of a dense block
-# (products of a sum, width of its tiles at most) where multiply-adds hide a tile's loads: short ones end often, and one
-# vector ends soonest; the shortest wait for their stores, and runs of them wait least.
-SHORT_REDUCTIONS = ((4, 4), (10, 2), (96, 1))
+SHORT_REDUCTION = 96  # products of a sum, whose tiles end often: of one vector soonest, if multiply-adds hide its loads
+PART_COPY = 6.0  # cycles of a pixel whose few filters are copied from scratch to their place
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
 EMPTIER = 1.25  # times as many vectors of a channel's filters as of channels that are repeated, at most
 LEAST_INSIDE = 16  # pixels of a row whose dilated windows lie inside the input, to be worked on by themselves
@@ -144,20 +145,21 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
     """
     out_h, out_w = g.output_size
     lanes, itemsize = target.lanes, target.itemsize
+    groups, filters, depth = g.groups, g.filters // g.groups, g.channels // g.groups
+    weights = prod(g.window) * depth  # of a filter
+    most = MOST_BLOCK_PIXELS if weights > target.products else MOST_SHORT_PIXELS
 
     def fits(rows: int, columns: int) -> bool:
         pixels, _ = loaded_block(g, rows, columns)
-        return pixels * g.channels * itemsize <= CACHE_BYTES // 2 and rows * columns <= MOST_BLOCK_PIXELS
+        return pixels * g.channels * itemsize <= CACHE_BYTES // 2 and rows * columns <= most
 
     rows, columns = most_rows(g, fits), out_w
     pieces = not rows
     if pieces:
-        rows, columns = 1, equal_columns(g, MOST_BLOCK_PIXELS, 24, fits)
+        rows, columns = 1, equal_columns(g, most, 24, fits)
     pixels = rows * columns
-    groups, filters, depth = g.groups, g.filters // g.groups, g.channels // g.groups
     spread = 0
     across = dots(g, target)
-    weights = prod(g.window) * depth  # of a filter
     if target.spreads and filters == depth and 1 < depth < lanes <= g.filters and lanes % depth == 0:
         groups, filters, spread = 1, g.filters, depth
     unit = lanes if spread else filter_unit(filters, target)
@@ -167,18 +169,26 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
     padded = any(map(any, g.pads))
     images = 1
     if pixels == out_h * out_w and not (g.channels_first or fused):  # small images: many fill tiles
-        most = MOST_BLOCK_PIXELS // max(pixels, 1), CACHE_BYTES // 2 // max(prod(g.size) * g.channels * itemsize, 1)
-        images = max(1, min(*most, g.batch // LEAST_BLOCKS))
+        most_images = most // max(pixels, 1), CACHE_BYTES // 2 // max(prod(g.size) * g.channels * itemsize, 1)
+        images = max(1, min(*most_images, g.batch // LEAST_BLOCKS))
     ways = dense_parts(g, rows, columns, images)
     if across:
         loaded_cycles = LOAD * prod(g.size) * g.channels / lanes / groups * padded
         found = [dot_tile(filters, way, target, 0 if n else loaded_cycles) for n, way in enumerate(ways[:2])]
     else:
-        short = SHORT_REDUCTIONS if target.two_passes and held % lanes == 0 else ()
-        widest = 1 if spread else next((width for products, width in short if weights <= products), 4)
+        ends_often = target.two_passes and held % lanes == 0 and weights <= SHORT_REDUCTION
+        widest = 1 if spread or ends_often else 4
         found = [tile_vectors(held / lanes, way, target, widest) for way in ways]
     leave_out = min(range(len(found)), key=lambda n: found[n][0])
     cycles, vectors = found[leave_out]
+    short = False
+    if not (spread or across):
+        way = int(padded and len(ways) > 1)
+        kept, width = short_tile(filters, ways[way], target)
+        copied = PART_COPY * out_h * out_w if target.halves and filters < held < lanes else 0
+        if kept < cycles + copied:
+            short, leave_out, held = True, way, -(-filters // lanes) * lanes
+            cycles, vectors = kept, width
     width = vectors * (1 if across else lanes)
     loaded_pixels, split = loaded_block(g, rows, columns)
     pixels = rows * columns * (images if leave_out or not padded else 1)
@@ -195,8 +205,9 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
         },
         vectors=vectors,
         spread=spread,
-        filter_unit=1 if across else unit,
+        filter_unit=1 if across else lanes if short else unit,
         dots=across,
+        short=short,
         fetch_ahead=shared and not fused and fetch_ahead(g, target, outputs=False),
         direct=not stores,
         together=1 if stores or spread or across else max(1, CACHE_BYTES // 2 // (weights * width * itemsize)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from math import ceil, isqrt, prod
+from math import ceil, inf, isqrt, prod
 from typing import NamedTuple
 
 from cyconv.geometry import Geometry
@@ -22,6 +22,9 @@ CACHE_BYTES = read_cache(191, 512 * 1024)  # _SC_LEVEL2_CACHE_SIZE, of one core
 WALKED_SUMS = 24  # of vectors that go down planes: walk.pxi
 MOST_PARTS = 512  # that the model looks at: a few milliseconds
 UNEVEN = 1.05  # price of filter blocks that are not all equal
+# Cycles of a vector of short sums, at least; beside its products; more of one that is stored in part; of what begins a
+# part of a block.
+SHORT_SUM, SHORT_END, SHORT_PART, SHORT_BEGIN = 2.5, 0.7, 1.0, 40.0
 DOT_ENDS = 40  # multiply-adds that begin and end of a tile cost whose vectors are of channels
 TRANSPOSE = 6.0  # cycles of a vector of pixels that comes from planes, or goes there
 INTERLEAVE = 4.0  # of one of two to four channels that do
@@ -39,6 +42,7 @@ class Target(NamedTuple):
     two_passes: bool  # whether a multiply-add of one takes half the time of a vector's
     intel: bool  # whether the CPU is one of Intel's with AVX-512: far caches and loads that meet two lines take long
     dots: int  # sums of a tile whose vectors are of channels, 0: there is none
+    products: int  # of a dense sum, at most, for its weights to stay in registers
 
 
 def axis_parts(
@@ -114,6 +118,20 @@ def tile_vectors(vectors: float, parts: list[Part], target: Target, most: int = 
     # multiply-add takes a cycle because half a vector takes half the time.
     more = target.two_passes * vectors * sum(p.times * p.pixels * p.reduction for p in parts) / 2
     return cycles(width, 1 / 4) + more, width
+
+
+def short_tile(filters: int, parts: list[Part], target: Target) -> tuple[float, int]:
+    """Return (cycles, width) of the tile whose weights stay in registers; infinitely many where they do not fit.
+
+    The model: the multiply-adds, or instructions and stores, and a little beside them.
+    """
+    if max(part.reduction for part in parts) > target.products:
+        return inf, 0
+    vectors = -(-filters // target.lanes)
+    step = 1.0 if target.two_passes else 0.5  # of a product
+    ends = SHORT_END + SHORT_PART * (filters < target.lanes)
+    cycles = sum(p.times * (p.pixels * (max(p.reduction * step, SHORT_SUM) + ends) + SHORT_BEGIN) for p in parts)
+    return vectors * cycles, min(vectors, 2)
 
 
 def walked_cycles(columns: int, filters: int, g: Geometry, target: Target) -> float:

@@ -23,6 +23,7 @@ cdef struct Conv:
     Py_ssize_t dots                       # dense: vectors are of channels, those of a tile are its filters'
     Py_ssize_t direct                     # dense: results are written to their place, else through scratch
     Py_ssize_t spread                     # dense: channels (and filters) of each group that shares a vector; else 0
+    Py_ssize_t short                      # dense: weights stay in registers, where a block has tiles for that
     Py_ssize_t together                   # dense: filter blocks whose weights fit a cache, for a tile's pixels in turn
     Py_ssize_t leave_out                  # dense, taps that meet only padding: 0 no, 1 of pixels alike, 2 tap after tap
     Py_ssize_t phases                     # depthwise, rows as one run of elements: patterns of weights; else 0
@@ -73,6 +74,7 @@ cdef struct Kernels:
     int halves                            # whether the last vector of a tile can be half a one, and be stored in part
     int two_passes                        # whether a multiply-add of one takes half the time of a vector's
     int intel                             # whether the CPU is Intel's: far last-level cache, dear loads of two lines
+    int products                          # of a dense sum, at most, for its weights to stay in registers
     int dots                              # sums of a tile whose vectors are of channels, 0: there is none
     int pixels[5]                         # pixels[v]: of the tile that is v vectors wide, 0: there is none
     run_t conv

@@ -357,6 +357,9 @@ cdef inline Py_ssize_t locate(const Conv* v, Py_ssize_t p0, Py_ssize_t p1, Py_ss
     # Copies: what is written here may alias fields, so that they would be read again after each.
     cdef Py_ssize_t step = v.stride_w * v.xw, row_step = v.stride_h * v.xh, width = v.out_width
     cdef Py_ssize_t pixels = v.out_height * width, n = 0, image, at, place, begin, r, i, end
+    if column == 0 and next_column == width and row_step == width * step:        # one long row
+        next_column *= next_row - row
+        next_row = min(next_row, row + 1)
     for image in range(max(1, p1 // pixels)):
         at = image * v.xn + row * row_step - v.top * v.xh - v.left * v.xw
         place = (image * pixels + row * width - p0) * pitch
@@ -425,7 +428,7 @@ cdef void run_equal(Py_ssize_t spread, Py_ssize_t pixels, Py_ssize_t width, cons
 cdef void run_part(const Conv* c, Taps* t, const Part* part, const REAL* x, const Py_ssize_t* offsets,
                    const Py_ssize_t* places, const REAL* w, Py_ssize_t held, REAL* y) noexcept nogil:
     """The pixels of one part."""
-    cdef Py_ssize_t tap = t.line * tap_lines(c)
+    cdef Py_ssize_t tap = t.line * tap_lines(c), width = (held + LANES - 1) // LANES
     t.window_h = part.h1 - part.h0
     t.window_w = part.w1 - part.w0
     t.run = LANES if c.spread else c.channels // c.groups      # channels that a tile reads
@@ -439,8 +442,10 @@ cdef void run_part(const Conv* c, Taps* t, const Part* part, const REAL* x, cons
     t.next_row = t.step_h - (t.window_w - 1) * t.step_w
     if c.dots:
         run_dots(held, t, x, offsets, places, w, y, part.pixels)
+    elif c.short and is_short(t, width):
+        run_short(width, t, x, offsets, places, w, y, part.pixels)
     else:
-        run_equal(c.spread, part.pixels, (held + LANES - 1) // LANES, t, x, offsets, places, w, y)
+        run_equal(c.spread, part.pixels, width, t, x, offsets, places, w, y)
 
 cdef void run_taps(const Conv* c, const Conv* v, Taps* t, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t pitch,
                    const REAL* x, Py_ssize_t* offsets, Py_ssize_t* places, const REAL* w, Py_ssize_t held,

@@ -24,7 +24,7 @@ cdef extern from "simd.h" nogil:
     ctypedef int lanes
     const REAL* ZEROS
     const int MASKS
-    const int LANES, REGISTERS, HALVES, SPREADS, DOTS, MOST_TAPS
+    const int LANES, REGISTERS, HALVES, SPREADS, DOTS, MOST_TAPS, MOST_PRODUCTS
     vec vload(const REAL*) noexcept
     vec vfetch(const REAL*) noexcept
     void vpin(vec) noexcept
@@ -91,6 +91,7 @@ include "ahead.pxi"
 include "rows.pxi"
 include "conv.pxi"
 include "dots.pxi"
+include "short.pxi"
 include "planar.pxi"
 include "along.pxi"
 include "few.pxi"
@@ -109,6 +110,7 @@ table.halves = HALVES
 table.two_passes = two_passes()
 table.intel = intel()
 table.dots = DOTS if SPREADS else 0
+table.products = MOST_PRODUCTS
 table.conv = run_conv
 table.depthwise = run_depthwise
 table.separable = run_separable

@@ -32,6 +32,8 @@
 /* Sums of a tile whose vectors are of channels: those of a square of pixels and filters, with a vector of each filter
    and one more beside them, fit the registers. */
 #define DOTS (REGISTERS == 32 ? 16 : 10)
+/* Products of a dense sum whose weights, for two vectors of filters, fit the registers beside bias, sums and an input. */
+#define MOST_PRODUCTS (REGISTERS == 32 ? 12 : 5)
 /* Depthwise taps whose weights fit the registers beside 8 sums and an input. */
 #define MOST_TAPS (REGISTERS == 32 ? 8 : 4)
 
