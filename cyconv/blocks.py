@@ -7,12 +7,14 @@ from math import gcd, prod
 from typing import TypeAlias
 
 from cyconv.geometry import Geometry
-from cyconv.tiles import Target, read_cache
+from cyconv.tiles import Target, last_cache, read_cache
 
 LINE_BYTES = 64  # of a cache
 NEAR_BYTES = 16 << 20  # of input and output, that a last-level cache still has from the call before
 AHEAD_BYTES = 8 << 20  # of input and output, that nearer caches have little of from the call before
 STREAM_BYTES = 8 << 20  # of output, that the next reader would not find in a cache
+STREAM_PRODUCTS = 24  # of a sum, that take no less time than memory takes a vector of them
+LAST_BYTES = last_cache()  # of the last-level cache, 0: not known
 STREAM_VECTOR = 32  # bytes of a vector that is stored so: half a line
 WAYS = read_cache(189, 8)  # _SC_LEVEL1_DCACHE_ASSOC: lines that a set of the first-level cache holds
 WAY_BYTES = 4096  # addresses this far apart share a set
@@ -75,8 +77,15 @@ def lines(distance: int) -> int:
 
 
 def streams(g: Geometry, target: Target) -> bool:
-    """Return whether results are too large to be found in a cache, and vectors large enough to go past it."""
-    return prod(g.output_shape) * target.itemsize >= STREAM_BYTES and target.lanes * target.itemsize >= STREAM_VECTOR
+    """Return whether results go past the caches: they are large, and so are vectors.
+
+    Short sums would wait for memory: they do not go there where half a last-level cache, which others use too, holds
+    them and the input, if it is not far itself, and whole lines are stored: parts of one are fetched first.
+    """
+    vector_bytes = target.lanes * target.itemsize
+    large = prod(g.output_shape) * target.itemsize >= STREAM_BYTES and vector_bytes >= STREAM_VECTOR
+    held = vector_bytes == LINE_BYTES and not target.intel and touched_bytes(g, target) <= LAST_BYTES // 2
+    return large and not (held and prod(g.window) * g.channels // g.groups < STREAM_PRODUCTS)
 
 
 def touched_bytes(g: Geometry, target: Target) -> int:

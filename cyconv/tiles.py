@@ -18,6 +18,15 @@ def read_cache(name: int, least: int) -> int:
         return least
 
 
+def last_cache() -> int:
+    """Return what Linux says of the last-level cache that cores share (glibc adds up those of a socket), else 0."""
+    try:
+        with open("/sys/devices/system/cpu/cpu0/cache/index3/size") as file:
+            return int(file.read().removesuffix("K\n")) * 1024
+    except (OSError, ValueError):
+        return 0
+
+
 CACHE_BYTES = read_cache(191, 512 * 1024)  # _SC_LEVEL2_CACHE_SIZE, of one core
 WALKED_SUMS = 24  # of vectors that go down planes: walk.pxi
 MOST_PARTS = 512  # that the model looks at: a few milliseconds

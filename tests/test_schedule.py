@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cyconv import geometry, ops, plan, tiles
+from cyconv import blocks, geometry, ops, plan, tiles
 
 # Shapes that leave one way of sharing out: few rows, few filters, one image, many images.
 SHAPES = {
@@ -34,6 +34,26 @@ shapes = pytest.mark.parametrize("name", SHAPES)
 def make_plan(name):
     op, shape, kernels = SHAPES[name]
     return ops.plan(op, shape, "float32", [np.ones(k, np.float32) for k in kernels])
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "target", "last_bytes", "goes_past"),
+    [
+        ((1, 60, 60, 1), (1, 1, 1, 600), {}, 32 << 20, False),  # 8.3 MiB of results, which half the cache holds
+        ((1, 60, 60, 1), (1, 1, 1, 600), {}, 16 << 20, True),
+        ((1, 60, 60, 1), (1, 1, 1, 600), {}, 0, True),
+        ((1, 60, 60, 1), (1, 1, 1, 600), {"intel": True}, 32 << 20, True),
+        ((1, 60, 60, 1), (1, 1, 1, 600), {"lanes": 8}, 32 << 20, True),  # a vector is half a line
+        ((1, 60, 60, 1), (1, 1, 1, 600), {"lanes": 4}, 32 << 20, False),  # less: there are no such stores
+        ((1, 60, 60, 32), (1, 1, 32, 600), {}, 32 << 20, True),  # long sums do not wait for memory
+        ((1, 60, 60, 1), (1, 1, 1, 500), {}, 0, False),
+    ],
+)
+def test_what_is_stored_past_the_caches(shape, kernel, target, last_bytes, goes_past, monkeypatch):
+    monkeypatch.setattr(blocks, "LAST_BYTES", last_bytes)
+    g = geometry.geometry("conv", shape, kernel, 1, "same", None, 1)
+    made = tiles.Target(16, 4, (0, 8, 8, 7, 6), True, True, False, False, 16, 12)
+    assert blocks.streams(g, made._replace(**target)) == goes_past
 
 
 @pytest.mark.skipif(not plan.OPENMP, reason="built without OpenMP")
