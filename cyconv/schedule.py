@@ -195,8 +195,8 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
     # Whole vectors go to scratch, and their filters from there, unless a tile stores a part of its only vector.
     in_part = target.halves and held == lanes
     stores = g.channels_first or leave_out == 2 or (filters < held <= lanes and not (across or in_part))
-    # A tile fetches its share of what comes next: of one group, or of one tap, there is none.
-    shared = across or (g.groups == 1 and leave_out < 2)
+    # A tile fetches its share of what comes next: of one group, or of one tap, there is none; short sums have no tile.
+    shared = across or (g.groups == 1 and leave_out < 2 and not short)
     fields = schedule_fields(
         {
             "load_bytes": 0 if fused else loaded_pixels * g.channels * itemsize,

@@ -13,7 +13,7 @@ cdef enum:
     SHORT_PIXELS = 8
 
 cdef struct Products:
-    # Where the inputs of a pixel's window lie, behind its first, and their weights behind the bias.
+    # Where the inputs of a pixel's window lie, behind its first, and their weights, behind the block's bias.
     Py_ssize_t inputs[MOST_PRODUCTS]
     Py_ssize_t weights[MOST_PRODUCTS]
 
