@@ -36,6 +36,7 @@ cdef inline void short_pixels(int K, int NV, int RUN, const Taps* t, const Produ
     cdef bint plain = not (t.activation or t.stream), whole = plain and not t.back
     cdef bint in_part = HALVES and NV == 1 and plain and t.back
     cdef lanes some = vlanes((1 << (LANES - t.back)) - 1, 0)
+    # Weights are loaded within this loop: GCC unrolls the outermost ones too late to keep their results in registers.
     for block in range(t.blocks):
         for j in range(NV):
             bias[j] = vload(weights + j * LANES)
