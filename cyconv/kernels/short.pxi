@@ -91,7 +91,8 @@ cdef void two_vectors(const Taps* t, const Products* p, Py_ssize_t n, bint run, 
     else: short_products(2, False, t, p, n, x, offsets, places, w, y, count)
 
 cdef inline bint is_short(const Taps* t, Py_ssize_t width) noexcept nogil:
-    """Whether the pixels of a part, of so many vectors of filters, are in the menu."""
+    """Whether the pixels of a part, of so many vectors of filters, are in the menu. Not all are: windows that padding
+    was to be left out of are whole, of more products, where a weight is not finite; some meet padding alone."""
     return 0 < t.window_h * t.window_w * t.run <= MOST_PRODUCTS and width <= 2
 
 cdef void run_short(Py_ssize_t width, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
