@@ -3,6 +3,7 @@ cimport cython
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from libc.stdint cimport uintptr_t
+from libc.string cimport memcmp
 
 from cyconv.kernels.contract cimport (
     ELU, EXPONENTIAL, GELU, HARD_SIGMOID, HARD_SILU, HARD_TANH, LOG_SIGMOID, MISH, SELU, SIGMOID, SILU, SOFTPLUS,
@@ -161,10 +162,12 @@ cdef class Plan:
     cdef const char* _packed
     cdef size_t _packed_bytes, _first_bytes, _out_bytes, _small
     cdef int _typenum, _ndim, _shared, _workers
-    cdef bint _separable, _pads_load, _merged
+    cdef bint _separable, _pads_load, _merged, _told
     cdef int _channel_axis, _width_axis, _height_axis
     cdef cnp.npy_intp _in_dims[4]
     cdef cnp.npy_intp _out_dims[4]
+    cdef Conv _usual                       # what the first call of several threads told the kernels, and most others do
+    cdef Conv _usual_second
 
     def __init__(self, op, geometry, dtype, kernels, activation=None, pointwise=None):
         self.op = op
@@ -404,6 +407,8 @@ cdef class Plan:
         cdef cnp.ndarray x, y
         cdef Conv c
         cdef Conv second
+        cdef const Conv* told = &c
+        cdef const Conv* told_second = &second
         cdef int i, workers, most
         cdef size_t scratch_bytes
         cdef Py_ssize_t item
@@ -460,12 +465,19 @@ cdef class Plan:
         workers = self._workers
         scratch_bytes = ((second.scratch_bytes if self._separable else c.scratch_bytes) + LINE) * workers
         scratch = _take(&scratch_bytes)
+        if workers > 1:
+            # Memory that is written must be fetched anew by every thread: what stays the same is told from the same place.
+            if not self._told:
+                self._usual, self._usual_second, self._told = c, second, True
+            if memcmp(&c, &self._usual, sizeof(Conv)) == 0 and (
+                    not self._separable or memcmp(&second, &self._usual_second, sizeof(Conv)) == 0):
+                told, told_second = &self._usual, &self._usual_second
         if self._small <= SMALL_BYTES:
-            self._run(&c, &second, source, self._packed, self._packed + self._first_bytes, target, scratch, workers,
-                      cyconv_call_team)
+            self._run(told, told_second, source, self._packed, self._packed + self._first_bytes, target, scratch,
+                      workers, cyconv_call_team)
         else:
             with nogil:
-                self._run(&c, &second, source, self._packed, self._packed + self._first_bytes, target, scratch,
+                self._run(told, told_second, source, self._packed, self._packed + self._first_bytes, target, scratch,
                           workers, cyconv_call_team)
         _give(scratch, scratch_bytes)
         return y

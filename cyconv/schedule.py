@@ -70,7 +70,7 @@ PART_COPY = 6.0  # cycles of a pixel whose few filters are copied from scratch t
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
 EMPTIER = 1.25  # times as many vectors of a channel's filters as of channels that are repeated, at most
 LEAST_INSIDE = 16  # pixels of a row whose dilated windows lie inside the input, to be worked on by themselves
-LEADING_VECTORS = (16, 8, 3)  # of channels at least, to load one more but each from one line; of many loads, of most
+LEADING_VECTORS = (16, 5, 3)  # of channels at least, to load one more but each from one line; of many loads, of most
 LEAST_PIECE = 256  # bytes of a pixel, whose lines are then met in the order of memory
 MOST_THREADS = 1 << 20  # more than there are: for all of them
 TILE_ROWS = 8  # of a depthwise tile at most, under a window of one column
@@ -346,8 +346,9 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     # Loads that meet two lines take twice as long: worth one more vector of many where there are many loads, or where
     # they wait for each other.
     waits = few_sets and (one_set or g.window == (3, 3))
-    many_loads = strided or (waits if along else max(g.window) > 3)
-    least = LEADING_VECTORS[strided + (strided and along and g.window == (3, 3))]
+    one_set_of_rows = tall > 0 and lines(g.dilation_rate[0] * g.size[1] * g.filters * itemsize) <= WAYS
+    many_loads = strided or one_set_of_rows or (waits if along else max(g.window) > 3)
+    least = LEADING_VECTORS[max(strided + (strided and along and g.window == (3, 3)), one_set_of_rows)]
     leads = in_place and times == 1 and many_loads and g.filters % lanes == 0 and g.filters >= least * lanes
     whole_run = phases and times > 1 and contiguous and g.strides[1] == 1 and out_w * filters % (phases * lanes) == 0
     strip, rows_in_place = out_w, 0

@@ -29,8 +29,9 @@ struct cyconv_member {
 } __attribute__((aligned(128)));  /* neighbouring lines are fetched in pairs */
 
 static struct {
+    /* All that a member reads, in one line. */
     uint64_t call;  /* how many there were, and in the last 16 bits the threads of this one */
-    cyconv_work_t work __attribute__((aligned(128)));
+    cyconv_work_t work;
     void *argument;
     int spins;
     int taken __attribute__((aligned(128)));
