@@ -340,10 +340,10 @@ cdef class Plan:
             self._kernels.pack_depthwise(&self._conv, kernel, b, first)
         else:
             self._kernels.pack_conv(&self._conv, kernel, b, first)
-            if new._conv.leave_out and not self._kernels.finite(kernel, cnp.PyArray_SIZE(<cnp.ndarray>weights[0])):
-                # Zero times infinity is not zero.
-                new._conv.leave_out = 0
-                new._pads_load = True
+        if new._conv.leave_out and not self._kernels.finite(kernel, cnp.PyArray_SIZE(<cnp.ndarray>weights[0])):
+            # Zero times infinity is not zero.
+            new._conv.leave_out = 0
+            new._pads_load = new._pads_load or self._run == self._kernels.conv
         return new
 
     cdef void _merge(self, Conv* c) noexcept:

@@ -103,13 +103,18 @@ def few_taps(g: Geometry, itemsize: int) -> bool:
     return 2 <= prod(g.window) <= 4 and (g.strides[1] > 1 or alone)
 
 
+def tall(g: Geometry) -> bool:
+    """Return whether depthwise tiles go down a column: as high as the window is, they load no input twice."""
+    return g.window[1] == g.strides[0] == 1 < g.window[0]
+
+
 def collides(g: Geometry, itemsize: int, fused: bool) -> bool:
     """Return whether the pixels under a depthwise tile share so few cache sets that they evict each other.
 
     Loaded to scratch, a few channels at a time, they do not. Under a dilated window that takes longer for the first
     step of a separable layer, a few rows at a time.
     """
-    if few_taps(g, itemsize):  # nothing is needed again soon
+    if few_taps(g, itemsize) or tall(g):  # nothing is needed again soon
         return False
     few = g.window[0] == 1 or (g.window == (3, 3) and g.strides == (2, 2))
     if lines(g.filters * itemsize) < (FEW_LINES if few else TILE_LINES):
@@ -320,7 +325,7 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
         channels = min(channels, filters)
 
     # Tiles go down a column where a window is one: so many rows.
-    tall = TILE_ROWS * g.dilation_rate[0] if g.window[1] == g.strides[0] == 1 < g.window[0] else 0
+    high = TILE_ROWS * g.dilation_rate[0] if tall(g) else 0
 
     def load(rows: int, columns: int) -> tuple[int, dict[str, bool]]:
         # Runs of a row go on between the pixels that a stride takes.
@@ -328,9 +333,9 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
 
     def fits(rows: int, columns: int) -> bool:
         elements = max(load(rows, columns)[0] * channels, rows * columns * kept)
-        return elements * itemsize <= CACHE_BYTES // 2 and rows * columns <= max(MOST_BLOCK_PIXELS, tall * columns)
+        return elements * itemsize <= CACHE_BYTES // 2 and rows * columns <= max(MOST_BLOCK_PIXELS, high * columns)
 
-    rows, columns, pieces = equal_blocks(g, tall or 2, MOST_BLOCK_PIXELS, 24, fits)
+    rows, columns, pieces = equal_blocks(g, high or 2, MOST_BLOCK_PIXELS, 24, fits)
     pixels = rows * columns
     loaded_pixels, split = load(rows, columns)
     contiguous = not g.channels_first or g.channels == 1
@@ -346,7 +351,7 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     # Loads that meet two lines take twice as long: worth one more vector of many where there are many loads, or where
     # they wait for each other.
     waits = few_sets and (one_set or g.window == (3, 3))
-    one_set_of_rows = tall > 0 and lines(g.dilation_rate[0] * g.size[1] * g.filters * itemsize) <= WAYS
+    one_set_of_rows = high > 0 and lines(g.dilation_rate[0] * g.size[1] * g.filters * itemsize) <= WAYS
     many_loads = strided or one_set_of_rows or (waits if along else max(g.window) > 3)
     least = LEADING_VECTORS[max(strided + (strided and along and g.window == (3, 3)), one_set_of_rows)]
     leads = in_place and times == 1 and many_loads and g.filters % lanes == 0 and g.filters >= least * lanes
@@ -373,6 +378,7 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
         siblings=times,
         few_taps=few,
         leads=leads,
+        leave_out=any(map(any, g.pads)) and not phases,
         blocks=-(-filters // lanes),
         block_pixels=pixels,
         block_shape=not pieces,

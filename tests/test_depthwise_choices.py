@@ -147,6 +147,59 @@ def test_dilated_windows_of_few_taps(dtype, window, dilation_rate):
 
 @pytest.mark.usefixtures("isa")
 @dtypes
+@pytest.mark.parametrize("strides", [1, 2, (1, 3)], ids=str)
+@pytest.mark.parametrize("window, dilation_rate", [((1, 4), 1), ((9, 6), 1), ((4, 9), 1), ((3, 2), 3)], ids=str)
+def test_rows_of_few_pixels(dtype, window, dilation_rate, strides, set_num_threads):
+    """Tiles that go down columns add as those of longer rows do, next to padding and elsewhere, in parts and views."""
+    options = {"dtype": dtype, "dilation_rate": dilation_rate, "strides": strides, "padding": ((3, 2), (2, 0))}
+    if dilation_rate > 1 and strides != 1:
+        options["strides"] = 1
+    for channels in (16, 37):
+        wide = make("depthwise_conv", (2, 31, 40, channels), (*window, channels, 1), **options)
+        want = check(wide)
+        for width in range(9, 17):
+            narrow = replace(wide, inputs=wide.inputs[:, :, :width])
+            copied = replace(wide, inputs=narrow.inputs.copy())
+            for threads, pixels in ((1, 512), (3, 7)):
+                set_num_threads(threads)
+                with scheduled(SERIAL_FLOPS=100, MOST_BLOCK_PIXELS=pixels):
+                    got = copied.run()
+                    np.testing.assert_array_equal(got, want[:, :, : got.shape[2]], err_msg=str(copied))
+                    np.testing.assert_array_equal(narrow.run(), got, err_msg=str(narrow))
+
+
+@pytest.mark.usefixtures("isa")
+@dtypes
+@pytest.mark.parametrize("op", ["depthwise_conv", "separable_conv"])
+@pytest.mark.parametrize("window, options", [
+    ((21, 4), {}),
+    ((4, 21), {}),
+    ((13, 13), {}),
+    ((31, 1), {}),
+    ((1, 31), {}),
+    ((9, 9), {"strides": 2}),
+    ((9, 9), {"dilation_rate": 3}),
+])  # fmt: skip
+def test_taps_that_meet_padding_alone_differ_in_no_bit(op, dtype, window, options):
+    """They are left out, but where a weight of any channel is not finite."""
+    for channels, multiplier in ((40, 1), (20, 2)):
+        shape, *weights = shapes(op, (7, 9), window, channels, 8)
+        weights[0] = (*window, channels, multiplier)
+        if op == "separable_conv":
+            weights[1] = (1, 1, channels * multiplier, 8)
+        case = make(op, (2, *shape[1:]), *weights, dtype=dtype, padding="same", **options)
+        want = check(case)
+        case.kernels[0][..., -1, -1] = np.inf
+        if op == "separable_conv":
+            assert np.isnan(case.run()).any()
+            continue
+        got = case.run()
+        np.testing.assert_array_equal(got[..., :-1], want[..., :-1], err_msg=str(case))
+        assert np.isnan(got[..., -1]).any()
+
+
+@pytest.mark.usefixtures("isa")
+@dtypes
 def test_dilated_windows_whose_pixels_evict_each_other(dtype, set_num_threads):
     """Loaded first, a few channels at a time, or read in place."""
     channels = 2048 // np.dtype(dtype).itemsize

@@ -7,7 +7,7 @@
 #   strip            columns of long rows: those at work and those that come next   (second-level cache)
 #   row, or more     up to 2 KiB of channel vectors at a time: long enough runs for the processor to fetch ahead, short
 #                    enough for the next tile to find its neighbour's columns in the first-level cache; under a window
-#                    of one column all of them, of a column of as many rows as a tile is high
+#                    of one column all of them, of a column of as many rows as a tile is high; of rows of few pixels, too
 #   tile             R rows x MR pixels of one channel vector                        (registers)
 #   window rows      KC taps of weights at a time in registers; each input vector is loaded once and used by every
 #                    pixel and tap of the chunk that it meets
@@ -20,13 +20,15 @@
 # and loads the input once for all of them. Lanes of these take turns when they are stored. Else channels are repeated.
 
 cdef inline void depthwise_chunk(int M, int KC, int MR, bint CHECK, const REAL* x, Py_ssize_t xw, const REAL* w,
-                                 Py_ssize_t column, size_t inside, vec* acc) noexcept nogil:
+                                 Py_ssize_t column, size_t inside, bint leave_out, vec* acc) noexcept nogil:
     """KC taps of a window row, at stride and dilation 1: their weights, of M filters, and one input at a time, in
-    registers."""
+    registers. Nothing if they meet padding alone and that is left out."""
     cdef vec[8] wv
     cdef vec xv
     cdef const REAL* p[5]
     cdef int i, k, q, m
+    if CHECK and leave_out and (column >= <Py_ssize_t>inside or column + MR + KC - 1 <= 0):
+        return
     for k in range(KC):
         for m in range(M):
             wv[k * M + m] = vfetch(w + (k * M + m) * LANES)
@@ -84,13 +86,13 @@ cdef inline void depthwise_tile(int R, int M, int MR, int KC, bint WHOLE, int S,
                                 Py_ssize_t xw, Py_ssize_t row_step, const REAL* w, REAL* y, Py_ssize_t yp,
                                 Py_ssize_t yh, Py_ssize_t window_h, Py_ssize_t window_w, Py_ssize_t stride,
                                 Py_ssize_t dilation, Py_ssize_t row, Py_ssize_t dilation_h, Py_ssize_t height,
-                                Py_ssize_t column, size_t width, int activation, REAL slope,
+                                Py_ssize_t column, size_t width, bint leave_out, int activation, REAL slope,
                                 bint stream) noexcept nogil:
     """R rows x MR pixels of one channel vector. `x`: under the first pixel's first tap, which is at (row, column) of
     the input. WHOLE: the window is KC x KC, at dilation 1 and stride S, both ways where R is 2; else a row of the
     window is cut into chunks of KC and KC - 1 taps, at dilation and stride 1, unless KC is 1. M: filters of each
     channel, of one row and not WHOLE; their results take turns. CHECK: rows and columns may lie outside the input,
-    where there are zeros."""
+    where there are zeros; what meets these alone may be left out."""
     cdef vec[16] acc                      # by row, or filter, and pixel
     cdef vec wv[3][7]
     cdef vec xv
@@ -131,14 +133,18 @@ cdef inline void depthwise_tile(int R, int M, int MR, int KC, bint WHOLE, int S,
         for kh in range(window_h):
             if CHECK:
                 inside = width if <size_t>(row + kh * dilation_h) < <size_t>height else 0
+                if leave_out and inside == 0:
+                    w += window_w * M * LANES
+                    x += row_step
+                    continue
             kw = 0
             if KC > 1:
                 while kw < long_chunks * KC:
-                    depthwise_chunk(M, KC, MR, CHECK, x + kw * xw, xw, w, column + kw, inside, acc)
+                    depthwise_chunk(M, KC, MR, CHECK, x + kw * xw, xw, w, column + kw, inside, leave_out, acc)
                     w += KC * M * LANES
                     kw += KC
                 while kw < window_w:
-                    depthwise_chunk(M, KC - 1, MR, CHECK, x + kw * xw, xw, w, column + kw, inside, acc)
+                    depthwise_chunk(M, KC - 1, MR, CHECK, x + kw * xw, xw, w, column + kw, inside, leave_out, acc)
                     w += (KC - 1) * M * LANES
                     kw += KC - 1
             while kw < window_w:
@@ -183,7 +189,7 @@ cdef inline void depthwise_tiles(int R, int M, int MR, int KC, bint WHOLE, int S
     cdef Py_ssize_t next = b0 * LANES - v.leads, full = v.filters // M - LANES, strides = v.stride_h * v.stride_w
     cdef size_t width = v.width
     cdef int activation = v.activation
-    cdef bint fetch_ahead = v.fetch_ahead, stream = v.stream
+    cdef bint fetch_ahead = v.fetch_ahead, stream = v.stream, leave_out = v.leave_out
     cdef REAL slope = <REAL>v.slope
     x += row * v.xh + column * xw
     for b in range(b0, b1):
@@ -195,8 +201,8 @@ cdef inline void depthwise_tiles(int R, int M, int MR, int KC, bint WHOLE, int S
             fetch(&ahead[0], R * MR * strides)
             fetch(&ahead[1], R * M * MR)
         depthwise_tile(R, M, MR, KC, WHOLE, S, CHECK, x + at, xw, row_step, weights + b * size, y + at * M, yp, yh,
-                       window_h, window_w, stride, dilation, row, dilation_h, height, column, width, activation, slope,
-                       stream)
+                       window_h, window_w, stride, dilation, row, dilation_h, height, column, width, leave_out,
+                       activation, slope, stream)
 
 cdef inline void depthwise_menu(int R, int M, int KC, bint WHOLE, int S, bint CHECK, int mr, const Conv* v,
                                 const REAL* x, const REAL* w, REAL* y, Py_ssize_t row, Py_ssize_t column,
@@ -545,6 +551,43 @@ cdef void depthwise_strip(const Conv* c, const REAL* x, const REAL* weights, REA
             b += group
         row += rows
 
+cdef inline bint narrow(const Conv* c) noexcept nogil:
+    """Whether rows of output are too short to fill tiles, and tiles of single taps can go down their columns."""
+    cdef bint whole
+    cdef int kc = chunk(c, &whole)
+    if c.out_width > (4 if kc == 1 else 2) or whole or c.few_taps or c.siblings > 1:
+        return False
+    return c.xw > 0 and c.xh % c.xw == 0
+
+cdef void depthwise_narrow(const Conv* c, const REAL* x, const REAL* weights, REAL* y, Py_ssize_t row, Py_ssize_t end,
+                           Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
+    """Whole rows of few pixels: those of a tile are below each other, and it adds taps one by one, in the same order.
+    Else each multiply-add would wait for the one before it. Where windows meet padding, strips."""
+    cdef Conv t = c[0]
+    cdef Py_ssize_t first = row, last = end, left = 0, right = c.out_width, column, r, mr
+    windows_inside(c.top, c.stride_h, (c.window_h - 1) * c.dilation_h + 1, c.height, &first, &last)
+    windows_inside(c.left, c.stride_w, (c.window_w - 1) * c.dilation_w + 1, c.width, &left, &right)
+    if left == right:                        # none: one strip
+        first = last = end
+    t.stride_w = c.stride_h * (c.xh // c.xw)     # of the pixels of a tile
+    t.yp = c.out_width * c.yp
+    t.fetch_ahead = 0
+    if row < first:
+        depthwise_strip(c, x, weights, y, row, first, 0, c.out_width, b0, b1)
+    if first < last and 0 < left:
+        depthwise_strip(c, x, weights, y, first, last, 0, left, b0, b1)
+    for column in range(left, right):
+        r = first
+        while r < last:
+            mr = min(8, last - r)
+            run_depthwise_tiles(1, False, 1, False, <int>mr, &t, x, weights, y + (r * c.out_width + column) * c.yp,
+                                r * c.stride_h - c.top, column * c.stride_w - c.left, b0, b1, NULL)
+            r += mr
+    if first < last and right < c.out_width:
+        depthwise_strip(c, x, weights, y, first, last, right, c.out_width, b0, b1)
+    if last < end:
+        depthwise_strip(c, x, weights, y, last, end, 0, c.out_width, b0, b1)
+
 cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, REAL* y, Py_ssize_t p0, Py_ssize_t p1,
                             Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
     """Output pixels [p0, p1) of one image, channel vectors [b0, b1)."""
@@ -556,6 +599,8 @@ cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, R
         rows = max(1, (p1 - p) // c.out_width) if column == 0 else 1
         if c.window_w == c.stride_h == 1 < c.window_h and rows > 1:
             depthwise_columns(c, x, weights, y, row, rows, b0, b1)
+        elif rows > 1 and narrow(c):
+            depthwise_narrow(c, x, weights, y, row, row + rows, b0, b1)
         else:
             first = column
             while first < end:

@@ -1,8 +1,9 @@
 # Depthwise convolution with two to four taps, at a stride or far apart: windows that share next to nothing.
 #
 # Loop order, outermost first, of the pixels of a row whose windows lie inside the input (depthwise.pxi: the others):
-#   4 pixels         then 2 and 1: what is known of a row and its taps stays in registers
-#   channel vector   weights once for 4 pixels; inputs one by one, each needed once
+#   4 pixels         then 2 and 1: what is known of a row and its taps stays in registers; 2 of more rows where all that
+#                    a tile meets is in one set of the first-level cache
+#   channel vector   weights once for these pixels; inputs one by one, each needed once
 #
 # Beside the tile of depthwise.pxi, whose taps are a loop, each load is an instruction of its own, which meets line by
 # line, so that the processor sees what follows, and there are half as many instructions, so that more lines are waited
@@ -50,11 +51,12 @@ cdef inline void few_tiles(int N, int MR, Py_ssize_t tiles, const Conv* c, const
 
 cdef inline void few_pixels(int N, const Conv* c, const Py_ssize_t* taps, const REAL* x, const REAL* w, REAL* y,
                             Py_ssize_t count, Py_ssize_t b0, Py_ssize_t b1, Ahead* ahead) noexcept nogil:
-    cdef Py_ssize_t step = c.stride_w * c.xw, n = count & ~3
-    few_tiles(N, 4, count >> 2, c, taps, x, w, y, b0, b1, ahead)
-    if count & 2:
-        few_tiles(N, 2, 1, c, taps, x + n * step, w, y + n * c.yp, b0, b1, ahead)
-        n += 2
+    cdef Py_ssize_t step = c.stride_w * c.xw, n = 0
+    if c.window_h == 1 or step * <Py_ssize_t>sizeof(REAL) % WAY_BYTES:
+        few_tiles(N, 4, count >> 2, c, taps, x, w, y, b0, b1, ahead)
+        n = count & ~3
+    few_tiles(N, 2, (count - n) >> 1, c, taps, x + n * step, w, y + n * c.yp, b0, b1, ahead)
+    n = count & ~1
     if count & 1:
         few_tiles(N, 1, 1, c, taps, x + n * step, w, y + n * c.yp, b0, b1, ahead)
 
@@ -73,12 +75,11 @@ cdef void few_row(const Conv* c, Conv* part, const REAL* x, const REAL* w, REAL*
                   Py_ssize_t last, Py_ssize_t b0, Py_ssize_t b1, Ahead* ahead) noexcept nogil:
     """Pixels [first, last) of a row of output at y, channel vectors [b0, b1). The rows of their windows, from ih on,
     lie inside the input. `part`: see depthwise_row."""
-    cdef Py_ssize_t S = c.stride_w, end = c.width - (c.window_w - 1) * c.dilation_w   # no window inside begins there
-    cdef Py_ssize_t left = max(first, min((c.left + S - 1) // S, last))
-    cdef Py_ssize_t right = max(left, min((end + c.left + S - 1) // S, last))
+    cdef Py_ssize_t left = first, right = last
+    windows_inside(c.left, c.stride_w, (c.window_w - 1) * c.dilation_w + 1, c.width, &left, &right)
     if first < left:
         depthwise_row(c, part, 1, False, 1, True, x, w, y, ih, first, left, 1, b0, b1, ahead)
     if left < right:
-        run_few_taps(c, x + ih * c.xh + (left * S - c.left) * c.xw, w, y + left * c.yp, right - left, b0, b1, ahead)
+        run_few_taps(c, x + ih * c.xh + (left * c.stride_w - c.left) * c.xw, w, y + left * c.yp, right - left, b0, b1, ahead)
     if right < last:
         depthwise_row(c, part, 1, False, 1, True, x, w, y, ih, right, last, 1, b0, b1, ahead)

@@ -82,6 +82,7 @@ cdef enum:
     ERFC_SIZE = 32
     PREFETCH = 512       # elements of packed weights ahead of the tile
     LINE = 64            # bytes of a cache line
+    WAY_BYTES = 4096     # addresses so far apart share a set of the first-level cache
     MOST_SHARED = 8      # pixels of a row, whose channel vectors share lines, that are finished before the next ones
     GROUP = 512 // sizeof(vec)    # channel vectors of a depthwise row, at least, that are finished before the next ones
 

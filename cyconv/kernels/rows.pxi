@@ -1,5 +1,11 @@
 # Input rows: straight from the array where nothing reads padding, else a few of them loaded, padded, to scratch.
 
+cdef inline void windows_inside(Py_ssize_t pad, Py_ssize_t stride, Py_ssize_t span, Py_ssize_t size, Py_ssize_t* first,
+                                Py_ssize_t* last) noexcept nogil:
+    """Of outputs [first, last) of an axis leave those whose windows, which span so many inputs, lie inside its size."""
+    first[0] = min(max(first[0], (pad + stride - 1) // stride), last[0])
+    last[0] = max(first[0], min(last[0], (size - span + pad + stride) // stride))
+
 cdef void pick(const REAL* src, Py_ssize_t step, Py_ssize_t pitch, Py_ssize_t rows, Py_ssize_t count, REAL* dst,
                Py_ssize_t dst_pitch) noexcept nogil:
     """Every `step`-th element of each row, `count` of them."""
