@@ -466,7 +466,7 @@ cdef class Plan:
         scratch_bytes = ((second.scratch_bytes if self._separable else c.scratch_bytes) + LINE) * workers
         scratch = _take(&scratch_bytes)
         if workers > 1:
-            # Memory that is written must be fetched anew by every thread: what stays the same is told from the same place.
+            # What is written must be fetched anew by every thread: what stays the same is told from the same place.
             if not self._told:
                 self._usual, self._usual_second, self._told = c, second, True
             if memcmp(&c, &self._usual, sizeof(Conv)) == 0 and (

@@ -46,7 +46,7 @@ from cyconv.tiles import (
     dense_parts,
     dot_tile,
     multiply_adds,
-    short_tile,
+    short_cycles,
     tile_vectors,
     transposed_cycles,
 )
@@ -184,16 +184,14 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
         ends_often = target.two_passes and held % lanes == 0 and weights <= SHORT_REDUCTION
         widest = 1 if spread or ends_often else 4
         found = [tile_vectors(held / lanes, way, target, widest) for way in ways]
-    leave_out = min(range(len(found)), key=lambda n: found[n][0])
-    cycles, vectors = found[leave_out]
-    short = False
-    if not (spread or across):
+    copied = PART_COPY * out_h * out_w if target.halves and filters < held < lanes and not across else 0
+    choices = [(cycles + copied, way, False, vectors) for way, (cycles, vectors) in enumerate(found)]
+    if weights <= target.products and not (spread or across):
         way = int(padded and len(ways) > 1)
-        kept, width = short_tile(filters, ways[way], target)
-        copied = PART_COPY * out_h * out_w if target.halves and filters < held < lanes else 0
-        if kept < cycles + copied:
-            short, leave_out, held = True, way, -(-filters // lanes) * lanes
-            cycles, vectors = kept, width
+        choices.append((short_cycles(filters, ways[way], target), way, True, min(-(-filters // lanes), 2)))
+    cycles, leave_out, short, vectors = min(choices)
+    if short:  # of whole vectors
+        unit, held = lanes, -(-filters // lanes) * lanes
     width = vectors * (1 if across else lanes)
     loaded_pixels, split = loaded_block(g, rows, columns)
     pixels = rows * columns * (images if leave_out or not padded else 1)
@@ -210,7 +208,7 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
         },
         vectors=vectors,
         spread=spread,
-        filter_unit=1 if across else lanes if short else unit,
+        filter_unit=1 if across else unit,
         dots=across,
         short=short,
         fetch_ahead=shared and not fused and fetch_ahead(g, target, outputs=False),

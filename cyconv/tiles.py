@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from math import ceil, inf, isqrt, prod
+from math import ceil, isqrt, prod
 from typing import NamedTuple
 
 from cyconv.geometry import Geometry
@@ -129,18 +129,15 @@ def tile_vectors(vectors: float, parts: list[Part], target: Target, most: int = 
     return cycles(width, 1 / 4) + more, width
 
 
-def short_tile(filters: int, parts: list[Part], target: Target) -> tuple[float, int]:
-    """Return (cycles, width) of the tile whose weights stay in registers; infinitely many where they do not fit.
+def short_cycles(filters: int, parts: list[Part], target: Target) -> float:
+    """Return the cycles of a layer whose weights stay in registers.
 
     The model: the multiply-adds, or instructions and stores, and a little beside them.
     """
-    if max(part.reduction for part in parts) > target.products:
-        return inf, 0
-    vectors = -(-filters // target.lanes)
     step = 1.0 if target.two_passes else 0.5  # of a product
     ends = SHORT_END + SHORT_PART * (filters < target.lanes)
     cycles = sum(p.times * (p.pixels * (max(p.reduction * step, SHORT_SUM) + ends) + SHORT_BEGIN) for p in parts)
-    return vectors * cycles, min(vectors, 2)
+    return -(-filters // target.lanes) * cycles
 
 
 def walked_cycles(columns: int, filters: int, g: Geometry, target: Target) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from strategies import make
 
-from cyconv import plan
+from cyconv import layers, plan
 
 pytestmark = pytest.mark.skipif(not plan.OPENMP, reason="built without OpenMP")
 
@@ -53,6 +53,21 @@ def test_members_that_slept(set_num_threads):
         np.testing.assert_array_equal(case.run(), want)
         time.sleep(0.01)
         np.testing.assert_array_equal(case.run(), want)
+
+
+@pytest.mark.parametrize(
+    "layer", [layers.Conv2D(24, 3), layers.DepthwiseConv2D(3), layers.SeparableConv2D(24, 3)], ids=lambda la: la.name
+)
+def test_calls_that_differ_from_the_one_before(layer, set_num_threads):
+    """One plan, arrays and views and numbers of threads in turns: each call's threads are told its own."""
+    wide = np.random.default_rng(0).standard_normal((2, 40, 80, 32), np.float32)
+    inputs = [wide[:, :, ::2], wide[:, :, :40].copy(), wide[:, :, 40:], wide[:, ::-1, :40]]
+    set_num_threads(1)
+    want = [layer(x) for x in inputs]
+    for threads in (2, 3, 1, 2):
+        set_num_threads(threads)
+        for n in (0, 1, 1, 2, 3, 0):
+            np.testing.assert_array_equal(layer(inputs[n]), want[n])
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="CPUs are read from /proc")

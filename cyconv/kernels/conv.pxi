@@ -442,7 +442,7 @@ cdef void run_part(const Conv* c, Taps* t, const Part* part, const REAL* x, cons
     t.next_row = t.step_h - (t.window_w - 1) * t.step_w
     if c.dots:
         run_dots(held, t, x, offsets, places, w, y, part.pixels)
-    elif c.short and is_short(t, width):
+    elif c.short and t.window_h and t.window_w:          # else it meets padding alone
         run_short(width, t, x, offsets, places, w, y, part.pixels)
     else:
         run_equal(c.spread, part.pixels, width, t, x, offsets, places, w, y)

@@ -7,7 +7,7 @@
 #   strip            columns of long rows: those at work and those that come next   (second-level cache)
 #   row, or more     up to 2 KiB of channel vectors at a time: long enough runs for the processor to fetch ahead, short
 #                    enough for the next tile to find its neighbour's columns in the first-level cache; under a window
-#                    of one column all of them, of a column of as many rows as a tile is high; of rows of few pixels, too
+#                    of one column, or where rows are a few pixels, all of them, of as many rows as a tile is high
 #   tile             R rows x MR pixels of one channel vector                        (registers)
 #   window rows      KC taps of weights at a time in registers; each input vector is loaded once and used by every
 #                    pixel and tap of the chunk that it meets

@@ -80,6 +80,7 @@ cdef void few_row(const Conv* c, Conv* part, const REAL* x, const REAL* w, REAL*
     if first < left:
         depthwise_row(c, part, 1, False, 1, True, x, w, y, ih, first, left, 1, b0, b1, ahead)
     if left < right:
-        run_few_taps(c, x + ih * c.xh + (left * c.stride_w - c.left) * c.xw, w, y + left * c.yp, right - left, b0, b1, ahead)
+        run_few_taps(c, x + ih * c.xh + (left * c.stride_w - c.left) * c.xw, w, y + left * c.yp, right - left, b0, b1,
+                     ahead)
     if right < last:
         depthwise_row(c, part, 1, False, 1, True, x, w, y, ih, right, last, 1, b0, b1, ahead)

@@ -5,7 +5,7 @@ Every sum starts with the bias and adds taps in row order, channels inside, what
 where vectors are of channels (dots.pxi) each lane does so, and lanes are added last; where depthwise sums go along
 their rows (along.pxi) taps come in the order of columns. The bits of a result depend on the instruction set, the dtype
 and the layer's shape, not on image, batch or threads. Padding is zeros that are multiplied like any input; where
-weights are finite that adds nothing, and dense layers may leave it out.
+weights are finite that adds nothing, and may be left out.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from cython.parallel cimport prange

@@ -35,7 +35,7 @@ cdef inline void short_pixels(int K, int NV, int RUN, const Taps* t, const Produ
     # What most layers need, asked once: between a few products, each question would take as long as one.
     cdef bint plain = not (t.activation or t.stream), whole = plain and not t.back
     cdef bint in_part = HALVES and NV == 1 and plain and t.back
-    cdef lanes some = vlanes((1 << (LANES - t.back)) - 1, 0)
+    cdef lanes some = vlanes(vbits(0, LANES - t.back), 0)
     # Weights are loaded within this loop: GCC unrolls the outermost ones too late to keep their results in registers.
     for block in range(t.blocks):
         for j in range(NV):
@@ -89,11 +89,6 @@ cdef void two_vectors(const Taps* t, const Products* p, Py_ssize_t n, bint run, 
                       Py_ssize_t count) noexcept nogil:
     if run: short_products(2, True, t, p, n, x, offsets, places, w, y, count)
     else: short_products(2, False, t, p, n, x, offsets, places, w, y, count)
-
-cdef inline bint is_short(const Taps* t, Py_ssize_t width) noexcept nogil:
-    """Whether the pixels of a part, of so many vectors of filters, are in the menu. Not all are: windows that padding
-    was to be left out of are whole, of more products, where a weight is not finite; some meet padding alone."""
-    return 0 < t.window_h * t.window_w * t.run <= MOST_PRODUCTS and width <= 2
 
 cdef void run_short(Py_ssize_t width, const Taps* t, const REAL* x, const Py_ssize_t* offsets,
                     const Py_ssize_t* places, const REAL* weights, REAL* y, Py_ssize_t pixels) noexcept nogil:
