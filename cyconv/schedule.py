@@ -68,6 +68,8 @@ PLACES = 8  # of pixels, written at a time: some behind those of a dense block
 SHORT_REDUCTION = 96  # products of a sum, whose tiles end often: of one vector soonest, if multiply-adds hide its loads
 PART_COPY = 6.0  # cycles of a pixel whose few filters are copied from scratch to their place
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
+LEAST_FILTERS, FULL_ENOUGH = 5, 5 / 8  # of a channel, to be dense; of a vector, where windows share some inputs
+LARGE_WINDOW = 25  # taps, of which many are shared at a stride, too
 EMPTIER = 1.25  # times as many vectors of a channel's filters as of channels that are repeated, at most
 LEAST_INSIDE = 16  # pixels of a row whose dilated windows lie inside the input, to be worked on by themselves
 LEADING_VECTORS = (16, 5, 3)  # of channels at least, to load one more but each from one line; of many loads, of most
@@ -83,10 +85,16 @@ LOADED_BYTES = 512, 2048  # of a pixel, that a depthwise layer loads together: a
 def one_channel_groups(g: Geometry, target: Target) -> bool:
     """Return whether a layer that takes every channel by itself is one of groups for the dense kernel.
 
-    Many filters of a channel fill its vectors of filters; its vectors of pixels suit a single plane.
+    Many filters of a channel fill its vectors of filters; its vectors of pixels suit a single plane. Where windows
+    share little, fewer filters are enough, if parts of vectors are stored in one instruction.
     """
-    if g.filters >= g.groups * max(2, target.lanes):
+    multiplier = g.filters // g.groups
+    if multiplier >= max(2, target.lanes):
         return True
+    if target.halves and not g.channels_first and max(*g.strides, *g.dilation_rate) > 1:
+        share = max(g.strides) == 1 or prod(g.window) >= LARGE_WINDOW
+        if multiplier >= max(LEAST_FILTERS, FULL_ENOUGH * target.lanes if share else 0):
+            return True
     if g.channels == g.filters == 1 and planar_depthwise(g, target):
         return False
     return g.channels == 1

@@ -111,6 +111,17 @@ def test_filters_of_a_channel_side_by_side_differ_in_no_bit(case):
 
 
 @pytest.mark.usefixtures("isa")
+@given(case=cases("depthwise_conv", batches=(1, 2)))
+def test_channels_as_groups_of_a_dense_layer_differ_in_no_bit(case):
+    results = []
+    for dense in (False, True):
+        with scheduled(columnwise=never, one_channel_groups=lambda g, _, dense=dense: dense or g.channels == 1):
+            check(case)
+            results.append(case.run(activation="relu"))
+    np.testing.assert_array_equal(*results, err_msg=str(case))
+
+
+@pytest.mark.usefixtures("isa")
 @dtypes
 @pytest.mark.parametrize("window, strides", [((9, 1), 1), ((3, 3), 1), ((2, 5), 1), ((3, 3), 2)], ids=str)
 def test_filters_of_a_channel_in_rows_and_runs(dtype, window, strides, set_num_threads):
