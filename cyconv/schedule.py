@@ -69,6 +69,7 @@ SHORT_REDUCTION = 96  # products of a sum, whose tiles end often: of one vector 
 PART_COPY = 6.0  # cycles of a pixel whose few filters are copied from scratch to their place
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
 LEAST_FILTERS, FULL_ENOUGH = 5, 5 / 8  # of a channel, to be dense; of a vector, where windows share some inputs
+THIN, FEW_PRODUCTS = (5 / 16, 9 / 16), 9  # of a vector that a pixel's channels fill at least; of more taps than so many
 LARGE_WINDOW = 25  # taps, of which many are shared at a stride, too
 EMPTIER = 1.25  # times as many vectors of a channel's filters as of channels that are repeated, at most
 LEAST_INSIDE = 16  # pixels of a row whose dilated windows lie inside the input, to be worked on by themselves
@@ -114,6 +115,16 @@ def few_taps(g: Geometry, itemsize: int) -> bool:
 def tall(g: Geometry) -> bool:
     """Return whether depthwise tiles go down a column: as high as the window is, they load no input twice."""
     return g.window[1] == g.strides[0] == 1 < g.window[0]
+
+
+def thin(g: Geometry, target: Target) -> bool:
+    """Return whether a depthwise layer's pixels are parts of vectors, one by one: a row is not taken as one run.
+
+    At a stride, which a run computes what lies between for, if enough lanes are filled.
+    """
+    least = THIN[prod(g.window) > FEW_PRODUCTS] * target.lanes
+    fits = target.halves and least <= g.filters < target.lanes and g.filters == g.channels
+    return fits and g.strides[1] > 1 and not g.channels_first
 
 
 def collides(g: Geometry, itemsize: int, fused: bool) -> bool:
@@ -313,7 +324,7 @@ def depthwise_blocking(g: Geometry, target: Target, fused: bool) -> Fields:
     times = 1 if stores else siblings(g, target)
     filters = g.filters // times  # vectors are of these
     # Fewer than lanes: a row of outputs is one run of elements, in `phases` patterns of weights.
-    phases = filters // gcd(filters, lanes) if filters < lanes else 0
+    phases = filters // gcd(filters, lanes) if filters < lanes and not thin(g, target) else 0
     stores = stores or phases > 0
     stored = g.filters * g.strides[1] if phases else g.filters
     kept = stored if stores or fused else 0  # of a pixel, in the cache until all of it is there

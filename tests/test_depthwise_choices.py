@@ -158,6 +158,34 @@ def test_dilated_windows_of_few_taps(dtype, window, dilation_rate):
 
 @pytest.mark.usefixtures("isa")
 @dtypes
+@pytest.mark.parametrize("op", ["depthwise_conv", "separable_conv"])
+@pytest.mark.parametrize("window, strides", [((3, 3), 2), ((1, 4), 3), ((5, 2), 1), ((2, 2), (1, 2))], ids=str)
+def test_pixels_that_are_a_part_of_a_vector(op, dtype, window, strides, set_num_threads):
+    """Rows of every length, next to padding and not, one weight not finite or all, in blocks and views, by threads."""
+
+    def parts(g, target):
+        return target.halves and g.filters == g.channels < target.lanes and not g.channels_first
+
+    orders = [order for name, order in ORDERS.items() if name != "broadcast"]
+    for n, width in enumerate((1, 3, 8, 9, 16, 17, 23, 40)):
+        shape, *weights = shapes(op, (9, width), window, 3 + n % 5, 8)
+        options = {"dtype": dtype, "padding": "same", "strides": strides, "dilation_rate": 1 + (strides == 1)}
+        case = make(op, (2, *shape[1:]), *weights, **options)
+        infinite = replace(case, kernels=[kernel.copy() for kernel in case.kernels])
+        infinite.kernels[0][0, 0] = np.inf
+        for made in (case, infinite):
+            with scheduled(thin=never):
+                want = check(case) if made is case else made.run()
+            moved = replace(made, inputs=orders[n % len(orders)](made.inputs))
+            for threads, pixels in ((1, 512), (3, 7)):
+                set_num_threads(threads)
+                with scheduled(thin=parts, SERIAL_FLOPS=100, MOST_BLOCK_PIXELS=pixels):
+                    np.testing.assert_array_equal(made.run(), want, err_msg=str(made))
+                    np.testing.assert_array_equal(moved.run(), want, err_msg=str(moved))
+
+
+@pytest.mark.usefixtures("isa")
+@dtypes
 @pytest.mark.parametrize("strides", [1, 2, (1, 3)], ids=str)
 @pytest.mark.parametrize("window, dilation_rate", [((1, 4), 1), ((9, 6), 1), ((4, 9), 1), ((3, 2), 3)], ids=str)
 def test_rows_of_few_pixels(dtype, window, dilation_rate, strides, set_num_threads):

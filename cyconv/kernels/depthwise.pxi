@@ -592,6 +592,9 @@ cdef void depthwise_vectors(const Conv* c, const REAL* x, const REAL* weights, R
                             Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
     """Output pixels [p0, p1) of one image, channel vectors [b0, b1)."""
     cdef Py_ssize_t p = p0, row, column, end, rows, first, last
+    if c.filters < LANES:
+        run_thin(c, x, weights, y, p0, p1)
+        return
     while p < p1:
         row = p // c.out_width
         column = p - row * c.out_width
