@@ -142,8 +142,8 @@ def test_filters_of_a_channel_in_rows_and_runs(dtype, window, strides, set_num_t
 
 @pytest.mark.usefixtures("isa")
 @dtypes
-@pytest.mark.parametrize("window, dilation_rate", [((1, 2), 9), ((1, 3), 2), ((1, 4), 5), ((2, 2), 3), ((2, 2), 30)])
-def test_dilated_windows_of_few_taps(dtype, window, dilation_rate):
+@pytest.mark.parametrize("window, dilation_rate", [((1, 2), 9), ((1, 3), 2), ((1, 4), 1), ((2, 2), 1), ((2, 2), 30)])
+def test_windows_of_few_taps(dtype, window, dilation_rate):
     """Taps by themselves, or shared by pixels as far apart as they are; vectors that begin in another place, too."""
     for width, channels in ((16, 37), (41, 32), (41, 128)):
         options = {"dtype": dtype, "padding": "same", "dilation_rate": dilation_rate}
