@@ -104,14 +104,14 @@ def one_channel_groups(g: Geometry, target: Target) -> bool:
 def few_taps(g: Geometry, itemsize: int) -> bool:
     """Return whether the windows of a depthwise layer have two to four taps and share next to nothing.
 
-    So they do at a stride; where pixels evict each other from the first-level cache, as those of one set do; and under
-    a dilated window where that is true of pixels that share.
+    So they do at a stride; where pixels evict each other from the first-level cache, as those of one set do, and two
+    rows of those of two; and under a dilated window where that is true of pixels that share.
     """
     dilation = g.dilation_rate[1]
     inside = g.output_size[1] - (g.window[1] - 1) * dilation
     alone = dilation > 1 and inside >= LEAST_INSIDE and lines(dilation * g.filters * itemsize) < FEW_LINES
-    one_set = g.window[1] > 1 and lines(g.filters * itemsize) <= WAYS
-    return 2 <= prod(g.window) <= 4 and (g.strides[1] > 1 or alone or one_set)
+    crowded = g.window[1] > 1 and lines(g.filters * itemsize) <= WAYS * (1 + (g.window[0] > 1))
+    return 2 <= prod(g.window) <= 4 and (g.strides[1] > 1 or alone or crowded)
 
 
 def tall(g: Geometry) -> bool:
