@@ -1,5 +1,5 @@
-# Depthwise convolution with two to four taps, at a stride, far apart or all in one set of the first-level cache: windows
-# that share next to nothing.
+# Depthwise convolution with two to four taps whose windows share next to nothing: at a stride, far apart, or all in one
+# set of the first-level cache.
 #
 # Loop order, outermost first, of the pixels of a row whose windows lie inside the input (depthwise.pxi: the others):
 #   4 pixels         then 2 and 1: what is known of a row and its taps stays in registers; 2 of more rows where all that
