@@ -261,8 +261,9 @@ class Geometry:
     window : (int, int)
         The kernel's height and width.
     strides, dilation_rate : (int, int)
-        Those that have no effect are made small: a stride that leads out of the padded input at once, and the
-        dilation of a window of 1. Every product with a size therefore stays in range.
+        Those that have no effect are made small: a stride that leads out of the padded input at once, but no smaller
+        than the window, as the order of a sum may depend on small ones; and the dilation of a window of 1. Every
+        product with a size therefore stays in range.
     pads : ((int, int), (int, int))
         Zeros ((top, bottom), (left, right)).
     groups : int
@@ -404,7 +405,7 @@ def geometry(
 
     # What has no effect must not overflow an offset: see Geometry.
     rates = tuple(d if k > 1 else 1 for d, k in zip(rates, window, strict=True))
-    steps = tuple(min(s, n - (k - 1) * d) for s, n, k, d in zip(steps, padded, window, rates, strict=True))
+    steps = tuple(min(s, max(n - (k - 1) * d, k)) for s, n, k, d in zip(steps, padded, window, rates, strict=True))
     flat = rank == 1  # one spatial axis: a row of an image with H = 1
     return Geometry(
         rank=rank,

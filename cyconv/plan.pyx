@@ -468,7 +468,9 @@ cdef class Plan:
         if workers > 1:
             # What is written must be fetched anew by every thread: what stays the same is told from the same place.
             if not self._told:
-                self._usual, self._usual_second, self._told = c, second, True
+                self._usual, self._told = c, True
+                if self._separable:
+                    self._usual_second = second
             if memcmp(&c, &self._usual, sizeof(Conv)) == 0 and (
                     not self._separable or memcmp(&second, &self._usual_second, sizeof(Conv)) == 0):
                 told, told_second = &self._usual, &self._usual_second

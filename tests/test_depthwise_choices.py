@@ -111,6 +111,25 @@ def test_filters_of_a_channel_side_by_side_differ_in_no_bit(case):
 
 
 @pytest.mark.usefixtures("isa")
+@dtypes
+@pytest.mark.parametrize("op", ["depthwise_conv", "separable_conv"])
+@pytest.mark.parametrize("strides", [1, 2, 3, 8])
+def test_the_order_of_a_sum_is_the_same_for_all_images(op, dtype, strides):
+    """Also where there is one output alone, which any stride leads out of the input from."""
+    for window, multiplier in itertools.product((3, 5, 7), (1, 2, 5, 10)):
+        shape, *weights = shapes(op, (19, 23), (window, window), 32, 8)
+        weights[0] = (window, window, 32, multiplier)
+        if op == "separable_conv":
+            weights[1] = (1, 1, 32 * multiplier, 8)
+        large = make(op, (1, *shape[1:]), *weights, dtype=dtype, strides=strides)
+        want = large.run()
+        for height, width in ((window, window), (window, 23), (19, window)):
+            small = replace(large, inputs=large.inputs[:, :height, :width].copy())
+            got = small.run()
+            np.testing.assert_array_equal(got, want[:, : got.shape[1], : got.shape[2]], err_msg=str(small))
+
+
+@pytest.mark.usefixtures("isa")
 @given(case=cases("depthwise_conv", batches=(1, 2)))
 def test_channels_as_groups_of_a_dense_layer_differ_in_no_bit(case):
     results = []

@@ -447,7 +447,7 @@ cdef void depthwise_block(const Conv* c, const Conv* _, const REAL* x, const REA
             v.fetch_ahead = 0
         if c.load:                 # a few vectors at a time, which a tile still finds in a near cache
             end = min(b + group, b1)
-            c0 = min(b * LANES, F - LANES) // M
+            c0 = max(0, min(b * LANES, F - LANES)) // M
             part = v
             part.multiplier = M
             part.channels = (min(end * LANES, F) + M - 1) // M - c0
