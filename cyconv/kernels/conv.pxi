@@ -344,7 +344,8 @@ cdef inline Py_ssize_t alike(Py_ssize_t i, Py_ssize_t end, Py_ssize_t size, Py_s
 
 cdef inline void meet(Py_ssize_t at, Py_ssize_t outputs, Py_ssize_t size, Py_ssize_t stride, Py_ssize_t* first,
                       Py_ssize_t* last) noexcept nogil:
-    """On one axis, outputs [first, last) meet the input with a tap; output 0 has it at `at`."""
+    """On one axis, outputs [first, last) meet the input with a tap; output 0 has it at `at`. Or the other way round: of
+    so many taps, `stride` apart, those that an output meets it with."""
     first[0] = 0 if at >= 0 else min(outputs, (stride - 1 - at) // stride)
     last[0] = 0 if at >= size else min(outputs, (size - at + stride - 1) // stride)
 

@@ -39,13 +39,7 @@ cdef inline void thin_tile(int MR, bint CHECK, const Conv* c, lanes some, const 
                 p[i] += next
             at += c.dilation_w
     for i in range(MR):
-        if c.activation == 1:
-            acc[i] = vnonneg(acc[i])
-        elif c.activation == 2:
-            acc[i] = vatmost(vnonneg(acc[i]), 6)
-        elif c.activation == 3:
-            acc[i] = vleak(acc[i], <REAL>c.slope)
-        vstore_some(y + i * c.yp, acc[i], some)
+        vstore_some(y + i * c.yp, activated(c.activation, acc[i], <REAL>c.slope), some)
 
 cdef void run_thin(const Conv* c, const REAL* x, const REAL* w, REAL* y, Py_ssize_t p0, Py_ssize_t p1) noexcept nogil:
     """Output pixels [p0, p1) of one image. The last tile of a row is moved back to end with the pixels whose windows
@@ -66,8 +60,7 @@ cdef void run_thin(const Conv* c, const REAL* x, const REAL* w, REAL* y, Py_ssiz
         windows_inside(c.left, c.stride_w, (c.window_w - 1) * c.dilation_w + 1, c.width, &left, &right)
         if ih < 0 or ih + (c.window_h - 1) * c.dilation_h >= c.height:
             if c.leave_out:
-                first = min(last, max(0, (c.dilation_h - 1 - ih) // c.dilation_h))
-                last = max(first, min(last, (c.height - ih + c.dilation_h - 1) // c.dilation_h))
+                meet(ih, c.window_h, c.height, c.dilation_h, &first, &last)
             else:
                 left = right = end
         most = 8 if right - left >= 8 else 4 if right - left >= 4 else 1
