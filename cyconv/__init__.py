@@ -12,7 +12,14 @@ except ModuleNotFoundError as error:
     ) from None
 
 from cyconv import layers, ops
-from cyconv.config import get_num_threads, limit_threads, set_flush_denormals, set_num_threads, show_config
+from cyconv.config import (
+    get_num_threads,
+    limit_threads,
+    set_flush_denormals,
+    set_num_threads,
+    set_winograd,
+    show_config,
+)
 from cyconv.sequential import Sequential
 
 __version__ = "0.1.0"
@@ -26,5 +33,6 @@ __all__ = [
     "ops",
     "set_flush_denormals",
     "set_num_threads",
+    "set_winograd",
     "show_config",
 ]

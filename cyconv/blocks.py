@@ -113,6 +113,7 @@ UNUSED = {  # by some kernels
     "spread": 0,
     "dots": False,
     "short": False,
+    "winograd": 0,
     "together": 1,
     "leave_out": 0,
     "phases": 0,

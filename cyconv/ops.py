@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from cyconv import activations, kernels
 from cyconv.arrays import as_array
 from cyconv.geometry import Geometry, as_data_format, as_ints, as_padding, geometry, spatial_axes
-from cyconv.plan import FUSED, Plan
+from cyconv.plan import FUSED, Plan, winograd
 
 __all__ = ["conv", "depthwise_conv", "pointwise_conv", "separable_conv"]
 
@@ -293,6 +293,7 @@ def _plan(
         data_format if data_format is None or type(data_format) is str else as_data_format(data_format),
         _ints(dilation_rate, rank, "dilation_rate"),
         activation,
+        winograd(),
     )
     if bias is not None:
         filters = shapes[-1][-1] if op != "depthwise" else shapes[0][-1] * shapes[0][-2]
@@ -356,12 +357,13 @@ def _template(
     data_format: str | None,
     dilation_rate: Any,
     activation: str | None,
+    winograd: bool,
 ) -> Plan:
     """Return a plan without weights."""
     dtype = np.dtype(char)
     if op != "separable":
         g = geometry(op, input_shape, shapes[0], strides, padding, data_format, dilation_rate)
-        return Plan(op, g, dtype, kernels.load(dtype.name), activation)
+        return Plan(op, g, dtype, kernels.load(dtype.name), activation, winograd=winograd)
     name = _NAMES[op][0]
     g = geometry("depthwise", input_shape, shapes[0], strides, padding, data_format, dilation_rate, kernel_name=name)
     second = _second_step(g, shapes[1], as_data_format(data_format))

@@ -71,6 +71,7 @@ cdef enum:
 cdef int _threads = 1          # of plans called from now on
 cdef int _openmp_threads = omp_get_max_threads()
 cdef bint _flush = False       # denormals
+cdef bint _winograd = True     # of plans made from now on
 
 
 def cpu_runs(str isa):
@@ -111,6 +112,17 @@ def flush():
     return _flush
 
 
+def set_winograd(bint on):
+    """Let plans made from now on take fewer products than windows have taps, or not."""
+    global _winograd
+    _winograd = on
+
+
+def winograd():
+    """Whether plans made from now on may take fewer products than windows have taps."""
+    return _winograd
+
+
 def activate(object kernels, str name, cnp.ndarray array, double slope=1.0):
     """Apply one of the activations that are more than a comparison to a C-contiguous array, and return it.
 
@@ -142,6 +154,8 @@ cdef class Plan:
         One of `FUSED`.
     pointwise : Geometry, optional
         Of the second step, for "separable".
+    winograd : bool, optional
+        Whether 3 x 3 windows may take fewer products than they have taps; None: as was set.
 
     Attributes
     ----------
@@ -154,13 +168,15 @@ cdef class Plan:
         "filter blocks" are each (how many, in how many parts), "threads" is how many work on the tasks.
     """
     cdef readonly object geometry, pointwise, dtype, op, activation
-    cdef object _capsule, _weights, _out_shape
+    cdef object _capsule, _weights, _kernel, _out_shape
     cdef Conv _conv
     cdef Conv _second
     cdef const Kernels* _kernels
     cdef run_t _run
     cdef const char* _packed
+    cdef const char* _second_packed
     cdef size_t _packed_bytes, _first_bytes, _out_bytes, _small
+    cdef size_t _kept_bytes                # of a copy of the kernel
     cdef int _typenum, _ndim, _shared, _workers
     cdef bint _separable, _pads_load, _merged, _told
     cdef int _channel_axis, _width_axis, _height_axis
@@ -169,7 +185,7 @@ cdef class Plan:
     cdef Conv _usual                       # what the first call of several threads told the kernels, and most others do
     cdef Conv _usual_second
 
-    def __init__(self, op, geometry, dtype, kernels, activation=None, pointwise=None):
+    def __init__(self, op, geometry, dtype, kernels, activation=None, pointwise=None, winograd=None):
         self.op = op
         self.geometry = geometry
         self.pointwise = pointwise
@@ -184,7 +200,7 @@ cdef class Plan:
         self._shared = 0
         last = pointwise if self._separable else geometry
         self._set_shapes(geometry.input_shape, last.output_shape, geometry.channels_first)
-        target = self._target()
+        target = self._target(_winograd if winograd is None else winograd)
         merged = None if self._separable else schedule.merged(geometry)
         self._merged = merged is not None
         geometry = merged or geometry
@@ -243,11 +259,11 @@ cdef class Plan:
             xn=0, xh=0, xw=0, xc=0, yn=pixels * g.filters, yp=yp, yf=yf,       # x: of each call
             pixel_parts=1, filter_parts=1, activation=0, slope=0.0, after=0, flush=0)
 
-    cdef _target(self):
+    cdef _target(self, bint winograd):
         return tiles.Target(self._kernels.lanes, self._kernels.real_bytes,
                             tuple([self._kernels.pixels[i] for i in range(5)]), bool(self._kernels.spreads),
                             bool(self._kernels.halves), bool(self._kernels.two_passes),
-                            bool(self._kernels.intel), self._kernels.dots, self._kernels.products)
+                            bool(self._kernels.intel), self._kernels.dots, self._kernels.products, winograd)
 
     cdef _share(self, int most):
         """Cut the work up for so many threads."""
@@ -304,7 +320,7 @@ cdef class Plan:
         cdef Py_ssize_t each = self._second.scratch_bytes if self._separable else self._conv.scratch_bytes
         if not self._pads_load:
             each -= self._conv.load_bytes
-        return self._packed_bytes + (each + LINE) * self._workers
+        return self._packed_bytes + self._kept_bytes + (each + LINE) * self._workers
 
     def pack(self, tuple weights, bias=None):
         """Return this plan with weights, checked and contiguous arrays of its dtype, packed into memory of its own."""
@@ -332,7 +348,8 @@ cdef class Plan:
         new._packed = <const char*>((<uintptr_t>cnp.PyArray_DATA(<cnp.ndarray>new._weights) + LINE - 1)
                                     & ~<uintptr_t>(LINE - 1))
         first = <void*>new._packed
-        second = <void*>(new._packed + self._first_bytes)
+        new._second_packed = new._packed + self._first_bytes
+        second = <void*>new._second_packed
         if self._separable:
             self._kernels.pack_depthwise(&self._conv, kernel, NULL, first)
             self._kernels.pack_conv(&self._second, cnp.PyArray_DATA(<cnp.ndarray>weights[1]), b, second)
@@ -340,6 +357,17 @@ cdef class Plan:
             self._kernels.pack_depthwise(&self._conv, kernel, b, first)
         else:
             self._kernels.pack_conv(&self._conv, kernel, b, first)
+        if self._conv.winograd:
+            # Sums and differences of weights may overflow, and of infinite ones are NaN.
+            if not self._kernels.finite(new._packed, self._dense_size(&self._conv)):
+                return Plan(self.op, self.geometry, self.dtype, self._capsule, self.activation, winograd=False).pack(
+                    weights, bias)
+            # Outputs that are not finite are computed anew from the kernel itself.
+            new._kernel = weights[0]
+            if new._kernel.flags.writeable:
+                new._kernel = new._kernel.copy()
+                new._kept_bytes = new._kernel.nbytes
+            new._second_packed = <const char*>cnp.PyArray_DATA(<cnp.ndarray>new._kernel)
         if new._conv.leave_out and not self._kernels.finite(kernel, cnp.PyArray_SIZE(<cnp.ndarray>weights[0])):
             # Zero times infinity is not zero.
             new._conv.leave_out = 0
@@ -382,7 +410,10 @@ cdef class Plan:
 
     cdef size_t _dense_size(self, const Conv* c):
         cdef Py_ssize_t lines = c.spread or c.channels // c.groups, lanes = self._kernels.lanes if c.dots else 1
-        lines = c.window_h * c.window_w * ((lines + lanes - 1) // lanes) + 1
+        if c.winograd:
+            lines = 16 * (lines + 1)
+        else:
+            lines = c.window_h * c.window_w * ((lines + lanes - 1) // lanes) + 1
         return c.groups * self._held(c) * lanes * lines
 
     cdef Py_ssize_t _held(self, const Conv* c):
@@ -454,7 +485,7 @@ cdef class Plan:
                 second.scratch_bytes -= c.load_bytes
             c.load_bytes = 0
             if c.rows_in_place:
-                c.block_pixels = min(c.rows_in_place, c.out_height) * c.out_width
+                c.block_pixels = min(c.rows_in_place, c.out_height * (c.batch if c.winograd else 1)) * c.out_width
                 c.block_shape = 1
         source = cnp.PyArray_DATA(x)
         target = cnp.PyArray_DATA(y)
@@ -475,11 +506,11 @@ cdef class Plan:
                     not self._separable or memcmp(&second, &self._usual_second, sizeof(Conv)) == 0):
                 told, told_second = &self._usual, &self._usual_second
         if self._small <= SMALL_BYTES:
-            self._run(told, told_second, source, self._packed, self._packed + self._first_bytes, target, scratch,
+            self._run(told, told_second, source, self._packed, self._second_packed, target, scratch,
                       workers, cyconv_call_team)
         else:
             with nogil:
-                self._run(told, told_second, source, self._packed, self._packed + self._first_bytes, target, scratch,
+                self._run(told, told_second, source, self._packed, self._second_packed, target, scratch,
                           workers, cyconv_call_team)
         _give(scratch, scratch_bytes)
         return y

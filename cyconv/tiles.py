@@ -52,6 +52,7 @@ class Target(NamedTuple):
     intel: bool  # whether the CPU is one of Intel's with AVX-512: far caches and loads that meet two lines take long
     dots: int  # sums of a tile whose vectors are of channels, 0: there is none
     products: int  # of a dense sum, at most, for its weights to stay in registers
+    winograd: bool = True  # whether 3 x 3 windows may take fewer products than they have taps
 
 
 def axis_parts(

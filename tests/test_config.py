@@ -26,7 +26,8 @@ def threads():
 
 def run(code, **environment):
     """Run Python code in a process of its own."""
-    env = {k: v for k, v in os.environ.items() if k not in ("CYCONV_NUM_THREADS", "OMP_NUM_THREADS", "CYCONV_ISA")}
+    ours = ("CYCONV_NUM_THREADS", "OMP_NUM_THREADS", "CYCONV_ISA", "CYCONV_WINOGRAD")
+    env = {k: v for k, v in os.environ.items() if k not in ours}
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**env, **environment})
 
 
@@ -56,6 +57,14 @@ def test_environment_sets_the_default(name):
 def test_bad_environment_is_named():
     done = run("import cyconv", CYCONV_NUM_THREADS="many")
     assert "CYCONV_NUM_THREADS must be a positive integer, received 'many'" in done.stderr
+
+
+def test_environment_turns_winograd_off():
+    for text, on in (("0", "False"), ("1", "True")):
+        done = run("import cyconv; print(cyconv.plan.winograd())", CYCONV_WINOGRAD=text)
+        assert done.stdout.strip() == on, done.stderr
+    done = run("import cyconv", CYCONV_WINOGRAD="off")
+    assert "CYCONV_WINOGRAD must be 0 or 1, received 'off'" in done.stderr
 
 
 def test_unknown_isa_is_named():

@@ -60,6 +60,8 @@ def tails():
         yield "conv", (1, 3, 5, 2 * n), [(3, 3, 2, 2 * n)], {}
         yield "conv", (1, 3, 5, n), [(3, 3, 1, 2 * n)], {}
         yield "conv", (1, 4, 40, n), [(3, 3, n, 3)], {"padding": "same"}  # pixels that become planes
+        yield "conv", (2, 5, 10, 30 + n), [(3, 3, 30 + n, 65)], {"padding": "same"}  # fewer products than taps
+        yield "conv", (1, 5, 10, 33), [(3, 3, 33, 30 + n)], {"dilation_rate": (1, 2), "padding": 2}
         yield "depthwise_conv", (1, 3, n + 2, 17), [(3, 3, 17, 1)], {}
         yield "depthwise_conv", (1, 3, n + 2, 4), [(3, 3, 4, 1)], {}
         yield "depthwise_conv", (1, 3, n + 4, 8), [(3, 3, 8, 1)], {"strides": 3, "padding": "same"}
@@ -69,6 +71,7 @@ def tails():
             ((1, n, 4, 5), [(3, 3, n, 5)]),
             ((1, 3, 4, 5), [(3, 3, 3, n)]),
             ((1, 3, 3, n + 2), [(3, 3, 3, 6)]),
+            ((1, 33, 6, n + 9), [(3, 3, 33, 65)]),
         ):
             yield "conv", shape, kernel_shapes, {"data_format": "channels_first"}
         yield "depthwise_conv", (1, n, 4, 5), [(3, 3, n, 1)], {"data_format": "channels_first"}

@@ -24,6 +24,7 @@ cdef struct Conv:
     Py_ssize_t direct                     # dense: results are written to their place, else through scratch
     Py_ssize_t spread                     # dense: channels (and filters) of each group that shares a vector; else 0
     Py_ssize_t short                      # dense: weights stay in registers, where a block has tiles for that
+    Py_ssize_t winograd                   # dense: tiles worked on together of 3 x 3 windows with 16 products, else 0
     Py_ssize_t together                   # dense: filter blocks whose weights fit a cache, for a tile's pixels in turn
     Py_ssize_t leave_out                  # taps that meet only padding: 0 no, 1 of tiles, 2 (dense) tap after tap
     Py_ssize_t phases                     # depthwise, rows as one run of elements: patterns of weights; else 0

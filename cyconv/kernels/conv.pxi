@@ -287,11 +287,18 @@ cdef inline Py_ssize_t block_size(const Conv* c, Py_ssize_t held) noexcept nogil
     """Packed weights of a block."""
     return block_line(c, held) * (1 + c.window_h * c.window_w * tap_lines(c))
 
+cdef inline Py_ssize_t block_offset(const Conv* c, Py_ssize_t b) noexcept nogil:
+    """Packed weights before block b, counted over all groups."""
+    cdef Py_ssize_t full = block_size(c, c.vectors * (1 if c.dots else LANES)), last
+    block_filters(c, c.blocks - 1, &last)
+    return b // c.blocks * ((c.blocks - 1) * full + block_size(c, last)) + b % c.blocks * full
+
 cdef inline Py_ssize_t reduction(const Conv* c) noexcept nogil:
     return c.window_h * c.window_w * (c.spread if c.spread else c.channels // c.groups)
 
 cdef void pack_conv(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
-    """packed[group][block][1 + reduction][filters held] <- bias, then kernel (reduction, filters)."""
+    """packed[group][block][1 + reduction][filters held] <- bias, then kernel (reduction, filters); of windows with 16
+    products, [group][block][16][1 + channels][filters held]."""
     if c.walk:
         pack_walk(c, <const REAL*>kernel, <const REAL*>bias, <REAL*>packed)
         return
@@ -304,25 +311,31 @@ cdef void pack_conv(const Conv* c, const void* kernel, const void* bias, void* p
     cdef const REAL* src = <const REAL*>kernel
     cdef const REAL* b = <const REAL*>bias
     cdef REAL* dst = <REAL*>packed
-    cdef Py_ssize_t K = reduction(c), filters = c.filters // c.groups, g, block, k, first, held, stored, at, lanes, j
+    cdef Py_ssize_t components = SIDE * SIDE if c.winograd else 1, K = reduction(c) // (9 if c.winograd else 1)
+    cdef Py_ssize_t filters = c.filters // c.groups, g, block, k, first, held, stored, at, lanes, j, component
     for g in range(c.groups):
         for block in range(c.blocks):
             first = block_filters(c, block, &held)
             stored = min(held, filters - first)
             first += g * filters
-            memset(dst, 0, (K + 1) * held * sizeof(REAL))
-            for k in range(K + 1):
-                j = 0
-                while j < held:
-                    lanes = min(LANES, held - j)
-                    at = first + max(0, min(j, stored - lanes))          # the last vector may be moved back
-                    lanes = min(lanes, stored)
-                    if k:
-                        memcpy(dst + j, src + (k - 1) * c.filters + at, lanes * sizeof(REAL))
-                    elif b != NULL:
-                        memcpy(dst + j, b + at, lanes * sizeof(REAL))
-                    j += LANES
-                dst += held
+            for component in range(components):
+                memset(dst, 0, (K + 1) * held * sizeof(REAL))
+                for k in range(K + 1):
+                    j = 0
+                    while j < held:
+                        lanes = min(LANES, held - j)
+                        at = first + max(0, min(j, stored - lanes))          # the last vector may be moved back
+                        lanes = min(lanes, stored)
+                        if k and c.winograd:
+                            transform_weights(component, src + (k - 1) * c.filters + at, K * c.filters, lanes, dst + j)
+                        elif k:
+                            memcpy(dst + j, src + (k - 1) * c.filters + at, lanes * sizeof(REAL))
+                        elif b != NULL and c.winograd:
+                            transform_bias(component, b + at, lanes, dst + j)
+                        elif b != NULL:
+                            memcpy(dst + j, b + at, lanes * sizeof(REAL))
+                        j += LANES
+                    dst += held
 
 cdef struct Part:
     # Pixels that are tiled together, and the taps [h0, h1) x [w0, w1) of their windows that they meet the input with.
@@ -488,7 +501,7 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
     cdef Part* parts = <Part*>(places + c.block_pixels + PLACES)
     cdef Py_ssize_t filters = c.filters // c.groups, most = c.vectors * (1 if c.dots else LANES)
     cdef Py_ssize_t full = block_size(c, most), pitch = c.yp if c.direct else most
-    cdef Py_ssize_t last, i, b, g, first, held, stored, f, at, count = 0
+    cdef Py_ssize_t i, b, g, first, held, stored, f, at, count = 0
     cdef Taps t
     cdef const REAL* w
     cdef const REAL* src
@@ -504,14 +517,12 @@ cdef void multiply(const Conv* c, const Conv* v, const REAL* x, Py_ssize_t p0, P
     t.ahead = ahead
     if c.leave_out < 2:
         count = divide(c, v, p0, p1, pitch, offsets, places, parts)
-    block_filters(c, c.blocks - 1, &last)
-    last = (c.blocks - 1) * full + block_size(c, last)       # packed weights of one group
     b = b0
     while b < b1:
         g = b // c.blocks
         first = block_filters(c, b % c.blocks, &held)
         stored = min(held, filters - first)
-        w = weights + g * last + (b % c.blocks) * full
+        w = weights + block_offset(c, b)
         f = g * filters + first
         dst = y + p0 * c.yp + f if c.direct else out
         t.line = block_line(c, held)
@@ -553,5 +564,5 @@ cdef void conv_block(const Conv* c, const Conv* _, const REAL* x, const REAL* we
 
 cdef void run_conv(const Conv* c, const Conv* _, const void* x, const void* weights, const void* second_weights,
                    void* y, char* scratch, int threads, team_t team) noexcept nogil:
-    run(walk_block if c.walk else planar_block if c.planar else conv_block, c, c, x, weights, second_weights, y,
-        scratch, threads, team)
+    run(walk_block if c.walk else planar_block if c.planar else winograd_block if c.winograd else conv_block, c, c, x,
+        weights, second_weights, y, scratch, threads, team)
