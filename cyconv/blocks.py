@@ -114,6 +114,7 @@ UNUSED = {  # by some kernels
     "dots": False,
     "short": False,
     "winograd": 0,
+    "tiles": 0,
     "together": 1,
     "leave_out": 0,
     "phases": 0,

@@ -411,7 +411,7 @@ cdef class Plan:
     cdef size_t _dense_size(self, const Conv* c):
         cdef Py_ssize_t lines = c.spread or c.channels // c.groups, lanes = self._kernels.lanes if c.dots else 1
         if c.winograd:
-            lines = 16 * (lines + 1)
+            lines = c.winograd * (lines + 1)
         else:
             lines = c.window_h * c.window_w * ((lines + lanes - 1) // lanes) + 1
         return c.groups * self._held(c) * lanes * lines

@@ -1,7 +1,7 @@
 """How a convolution is cut up: register tile, and blocks that fit the caches. The one place that chooses them.
 
 A choice changes how long a result takes, never a bit of it; `dots` and `columnwise`, the exceptions, decide by the
-layer alone.
+layer alone, and `winograd` by the layer and the size of its images.
 """
 
 from __future__ import annotations
@@ -42,23 +42,19 @@ from cyconv.tiles import (
     CACHE_BYTES,
     DOT_ENDS,
     ELEMENT,
-    Part,
     Target,
     dense_parts,
     dot_tile,
     multiply_adds,
+    pixel_bytes,
     short_cycles,
-    tap_outputs,
     tile_vectors,
     transposed_cycles,
 )
+from cyconv.winograd import winograd, winograd_blocking
 
 MOST_BLOCK_PIXELS = 512  # pixel offsets and weights of a block then stay in the first-level cache
 MOST_SHORT_PIXELS = 2048  # of a block whose weights stay in registers: what begins it would take as long as some pixels
-LEAST_WEIGHTS = 512  # of a tap and group, for windows of 3 x 3 to take fewer products than taps
-TILE_ENDS, TILE_INPUTS, TILE_OUTPUTS = 100, 60, 80  # multiply-adds that a tile of these takes beside its products
-WINOGRAD_GAIN = 0.85  # of the multiply-adds otherwise, at most: weights are more
-LEAST_TILES = 32  # of 3 x 3 windows with 16 products, worked on together: weights are read for each such part
 LEAST_BLOCKS = 8  # of small images, for threads to share
 LEAST_ROWS = (8, 4)  # of a depthwise layer's output, to be cut between rows alone: of tiles, of sums along rows
 LOAD = 3.0  # cycles of a vector of channels that is copied with the padding around it
@@ -70,7 +66,6 @@ TILE_LINES = 24  # under a depthwise tile of 2 x 4 pixels and a 3 x 3 window
 FEW_LINES = 15  # under one of 1 x 2 pixels and a 3 x 3 window at stride 2, or of 8 pixels and 8 taps of one row
 TWO_VECTORS = 3  # lines that two vectors of pixels meet
 TWO_LINES = 1.25, 1.75  # times the price, if the first-level cache holds what is met, or about; if not
-PLACES = 8  # of pixels, written at a time: some behind those of a dense block
 SHORT_REDUCTION = 96  # products of a sum, whose tiles end often: of one vector soonest, if multiply-adds hide its loads
 PART_COPY = 6.0  # cycles of a pixel whose few filters are copied from scratch to their place
 LONE_HALF = 0.75  # what a tile half a vector wide takes of the time of a whole one: loads bound it
@@ -261,76 +256,6 @@ def dense_blocking(g: Geometry, target: Target, fused: bool = False) -> tuple[fl
             cycles += transposed_cycles(met_rows, g.size[1], g.channels, lanes) / groups
         cycles += transposed_cycles(out_h, out_w, g.filters, lanes) / groups
     return groups * cycles, fields
-
-
-def winograd(g: Geometry, target: Target) -> bool:
-    """Return whether a dense layer takes 16 products of a tile where its windows of 3 x 3 have 36.
-
-    Its rounding differs: what decides is the same for every batch, layout, processor and number of threads. The model,
-    in multiply-adds of a vector: those of either way, without taps that meet padding alone, and what tiles take beside
-    theirs, for each vector of channels and of filters.
-    """
-    depth, filters = g.channels // g.groups, g.filters // g.groups
-    known = target.winograd and g.window == (3, 3) and g.strides == (1, 1)
-    if not known or depth * filters < LEAST_WEIGHTS or min(depth, filters) < target.lanes:
-        return False
-    axes = list(zip(g.size, g.output_size, g.dilation_rate, strict=True))
-    taps = [
-        sum(tap_outputs(size, outputs, pad, 3, 1, rate))
-        for (size, outputs, rate), (pad, _) in zip(axes, g.pads, strict=True)
-    ]
-    tiles = prod(origins(outputs, rate) for _, outputs, rate in axes)
-    products = depth * g.filters / target.lanes
-    beside = TILE_ENDS + (TILE_INPUTS * g.channels + TILE_OUTPUTS * g.filters) / target.lanes
-    return tiles * (16 * products + beside) <= WINOGRAD_GAIN * prod(taps) * products
-
-
-def winograd_blocking(g: Geometry, target: Target) -> Fields:
-    """Return the schedule fields of such a layer."""
-    (out_h, out_w), (dh, dw) = g.output_size, g.dilation_rate
-    lanes, itemsize = target.lanes, target.itemsize
-    depth, filters = g.channels // g.groups, g.filters // g.groups
-    inputs = 16 * apart(g.channels, itemsize) * itemsize  # of a tile
-
-    def tile_bytes(vectors: int) -> int:
-        return inputs + 16 * apart(vectors * lanes, itemsize) * itemsize
-
-    across = origins(out_w, dw)
-    tiles = origins(out_h, dh) * across
-    most = max(LEAST_TILES, CACHE_BYTES // 2 // tile_bytes(4))
-    images = max(1, min(most // max(tiles, 1), g.batch))
-    together = images * tiles if images > 1 else -(-tiles // max(1, -(-tiles // most)))
-    _, vectors = tile_vectors(-(-filters // lanes), [Part(1, max(together, 1), depth)], target)
-    rows = min(out_h, max(1, together // max(across, 1)) * 2 * dh)  # if they are loaded
-    loaded_pixels = (rows + 2 * dh) * g.size[1]
-    return schedule_fields(
-        {
-            "load_bytes": (loaded_pixels * g.channels + (rows + 2 * dh) * lanes) * itemsize,
-            "tile_bytes": pixel_bytes(together) + 24 * together,
-            "out_bytes": tile_bytes(vectors) * together
-            + inputs
-            + rows * out_w * g.filters * itemsize * g.channels_first,
-        },
-        vectors=vectors,
-        filter_unit=lanes,
-        winograd=together,
-        direct=not g.channels_first,
-        leave_out=1,
-        blocks=-(-filters // (vectors * lanes)),
-        block_pixels=rows * out_w,
-        block_shape=True,
-        load=g.channels_first,
-        rows_in_place=out_h * images,
-        stream=False,
-        unit=2 * dh * out_w,
-        loaded_channels=g.channels,
-    )
-
-
-def origins(outputs: int, dilation_rate: int) -> int:
-    """Return how many outputs of an axis are the first of two that a tile has: `dilation_rate` of twice as many."""
-    whole, rest = divmod(outputs, 2 * dilation_rate)
-    return whole * dilation_rate + min(rest, dilation_rate)
 
 
 def siblings(g: Geometry, target: Target) -> int:
@@ -589,8 +514,3 @@ def separable(first: Geometry, second: Geometry, target: Target) -> tuple[Fields
     }
     fields.update(block_pixels=pixels, **scratch_sizes(sizes, depthwise["scratch_bytes"]))
     return depthwise, fields, plane
-
-
-def pixel_bytes(block_pixels: int, parts: int = 1) -> int:
-    """Return the bytes that a dense block's pixels (two indices each) and parts (five) take."""
-    return (block_pixels + PLACES) * 16 + parts * 40

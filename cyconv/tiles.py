@@ -28,6 +28,7 @@ def last_cache() -> int:
 
 
 CACHE_BYTES = read_cache(191, 512 * 1024)  # _SC_LEVEL2_CACHE_SIZE, of one core
+PLACES = 8  # of pixels, written at a time: some behind those of a dense block
 WALKED_SUMS = 24  # of vectors that go down planes: walk.pxi
 MOST_PARTS = 512  # that the model looks at: a few milliseconds
 UNEVEN = 1.05  # price of filter blocks that are not all equal
@@ -213,3 +214,8 @@ def exchanged_cycles(rows: float, pixels: int, channels: int, every: int, lanes:
     if back and channels < lanes:
         return rows * pixels * channels * ELEMENT
     return transposed_cycles(rows, pixels, channels, lanes)
+
+
+def pixel_bytes(block_pixels: int, parts: int = 1) -> int:
+    """Return the bytes that a dense block's pixels (two indices each) and parts (five) take."""
+    return (block_pixels + PLACES) * 16 + parts * 40

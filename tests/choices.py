@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from strategies import DTYPES
 
-from cyconv import blocks, ops, planes, schedule, tasks
+from cyconv import blocks, ops, planes, schedule, tasks, winograd
 
 dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 
@@ -18,7 +18,7 @@ def scheduled(**choices):
         choices = {"LAST_BYTES": 0, **choices}
     with pytest.MonkeyPatch.context() as patch:
         for name, choice in choices.items():
-            owners = [module for module in (schedule, planes, blocks, tasks) if hasattr(module, name)]
+            owners = [module for module in (schedule, planes, winograd, blocks, tasks) if hasattr(module, name)]
             assert owners, name
             for module in owners:
                 patch.setattr(module, name, choice)

@@ -1,4 +1,4 @@
-"""3 x 3 windows with fewer products than taps: values, bits, and where they are not taken."""
+"""Windows of 3 x 3 and 1 x 3 with fewer products than taps: values, bits, and where they are not taken."""
 
 from dataclasses import replace
 
@@ -19,16 +19,17 @@ DIRECT = {"winograd": never}
 
 @st.composite
 def cases(draw):
-    """3 x 3 at stride 1: any sizes, batches, dilations, padding, groups and layouts."""
+    """Stride 1: any sizes, batches, dilations, padding, groups and layouts; sequences as images of one row."""
+    high = draw(st.sampled_from([3, 3, 1]))
     groups = draw(st.sampled_from([1, 1, 2]))
     depth, filters = draw(st.sampled_from(CHANNELS)), draw(st.sampled_from(CHANNELS)) * groups
     dilation_rate = draw(st.sampled_from([1, 1, 1, 2, 3, (1, 2), (4, 1)]))
     padding = draw(st.sampled_from(["same", "same", "valid", 1, ((0, 2), (3, 1))]))
-    spans = 2 * np.broadcast_to(dilation_rate, 2)
-    size = [int(span) + draw(st.integers(1, 12)) for span in spans]
+    spans = np.array([high - 1, 2]) * dilation_rate
+    size = [int(span) + draw(st.integers(1, 12 if high == 3 or axis == 0 else 60)) for axis, span in enumerate(spans)]
     shape = [draw(st.integers(0, 3)), *size, depth * groups]
     options = {"padding": padding, "dilation_rate": dilation_rate}
-    case = make("conv", shape, (3, 3, depth, filters), dtype=draw(st.sampled_from(DTYPES)), bias=draw(st.booleans()))
+    case = make("conv", shape, (high, 3, depth, filters), dtype=draw(st.sampled_from(DTYPES)), bias=draw(st.booleans()))
     case.options = options
     return channels_first(case) if draw(st.booleans()) else case
 
@@ -173,6 +174,8 @@ LAYERS = {  # input, kernel, options, whether
     "dilated": ((1, 28, 28, 64), (3, 3, 64, 64), {"padding": "same", "dilation_rate": 2}, True),
     "a stride": ((1, 28, 28, 64), (3, 3, 64, 64), {"strides": 2}, False),
     "another window": ((1, 28, 28, 64), (3, 5, 64, 64), {}, False),
+    "sequence": ((1, 99, 128), (3, 128, 128), {}, True),
+    "sequence, dilated and causal": ((1, 99, 128), (3, 128, 128), {"padding": "causal", "dilation_rate": 8}, True),
     "few channels": ((1, 28, 28, 3), (3, 3, 3, 64), {}, False),
     "few filters": ((1, 28, 28, 64), (3, 3, 64, 3), {}, False),
     "groups": ((1, 28, 28, 128), (3, 3, 64, 128), {}, True),

@@ -13,7 +13,7 @@ cdef struct Conv:
     Py_ssize_t multiplier                 # depthwise: outputs for each input channel; dense: 1
     # Strides in elements. Output pixels of one image are equally spaced (yp) in row order.
     Py_ssize_t xn, xh, xw, xc, yn, yp, yf
-    # The schedule (schedule.py): how work is cut up; only `dots` and `columnwise` change a bit of a result.
+    # The schedule (schedule.py): how work is cut up; only `dots`, `columnwise` and `winograd` change a bit of a result.
     Py_ssize_t planar                     # vectors are of pixels, which lie side by side in planes
     Py_ssize_t walk                       # planar: vectors go down their planes; else tiles
     Py_ssize_t vectors                    # of filters (planar: of pixels; dots: filters) in a register tile
@@ -24,7 +24,8 @@ cdef struct Conv:
     Py_ssize_t direct                     # dense: results are written to their place, else through scratch
     Py_ssize_t spread                     # dense: channels (and filters) of each group that shares a vector; else 0
     Py_ssize_t short                      # dense: weights stay in registers, where a block has tiles for that
-    Py_ssize_t winograd                   # dense: tiles worked on together of 3 x 3 windows with 16 products, else 0
+    Py_ssize_t winograd                   # dense: components of a tile, for its windows' taps: 16, of one row 4; else 0
+    Py_ssize_t tiles                      # of these tiles, worked on together
     Py_ssize_t together                   # dense: filter blocks whose weights fit a cache, for a tile's pixels in turn
     Py_ssize_t leave_out                  # taps that meet only padding: 0 no, 1 of tiles, 2 (dense) tap after tap
     Py_ssize_t phases                     # depthwise, rows as one run of elements: patterns of weights; else 0

@@ -297,8 +297,8 @@ cdef inline Py_ssize_t reduction(const Conv* c) noexcept nogil:
     return c.window_h * c.window_w * (c.spread if c.spread else c.channels // c.groups)
 
 cdef void pack_conv(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
-    """packed[group][block][1 + reduction][filters held] <- bias, then kernel (reduction, filters); of windows with 16
-    products, [group][block][16][1 + channels][filters held]."""
+    """packed[group][block][1 + reduction][filters held] <- bias, then kernel (reduction, filters); where
+    `c.winograd` components take the place of taps, [group][block][component][1 + channels][filters held]."""
     if c.walk:
         pack_walk(c, <const REAL*>kernel, <const REAL*>bias, <REAL*>packed)
         return
@@ -311,7 +311,7 @@ cdef void pack_conv(const Conv* c, const void* kernel, const void* bias, void* p
     cdef const REAL* src = <const REAL*>kernel
     cdef const REAL* b = <const REAL*>bias
     cdef REAL* dst = <REAL*>packed
-    cdef Py_ssize_t components = SIDE * SIDE if c.winograd else 1, K = reduction(c) // (9 if c.winograd else 1)
+    cdef Py_ssize_t components = max(1, c.winograd), K = reduction(c) // (c.window_h * c.window_w if c.winograd else 1)
     cdef Py_ssize_t filters = c.filters // c.groups, g, block, k, first, held, stored, at, lanes, j, component
     for g in range(c.groups):
         for block in range(c.blocks):
@@ -327,11 +327,12 @@ cdef void pack_conv(const Conv* c, const void* kernel, const void* bias, void* p
                         at = first + max(0, min(j, stored - lanes))          # the last vector may be moved back
                         lanes = min(lanes, stored)
                         if k and c.winograd:
-                            transform_weights(component, src + (k - 1) * c.filters + at, K * c.filters, lanes, dst + j)
+                            transform_weights(c, component, src + (k - 1) * c.filters + at, K * c.filters, lanes,
+                                              dst + j)
                         elif k:
                             memcpy(dst + j, src + (k - 1) * c.filters + at, lanes * sizeof(REAL))
                         elif b != NULL and c.winograd:
-                            transform_bias(component, b + at, lanes, dst + j)
+                            transform_bias(c, component, b + at, lanes, dst + j)
                         elif b != NULL:
                             memcpy(dst + j, b + at, lanes * sizeof(REAL))
                         j += LANES

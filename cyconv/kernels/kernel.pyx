@@ -3,8 +3,9 @@
 A kernel receives validated arguments and a preallocated output; it neither allocates nor raises.
 Every sum starts with the bias and adds taps in row order, channels inside, whatever tile, block or thread it falls to;
 where vectors are of channels (dots.pxi) each lane does so, and lanes are added last; where depthwise sums go along
-their rows (along.pxi) taps come in the order of columns. The bits of a result depend on the instruction set, the dtype
-and the layer's shape, not on image, batch or threads. Padding is zeros that are multiplied like any input; where
+their rows (along.pxi) taps come in the order of columns; where products are fewer than taps (winograd.pxi) an output
+adds up sums over channels. The bits of a result depend on the instruction set, the dtype, the layer's shape and, there,
+on the image's, not on batch or threads. Padding is zeros that are multiplied like any input; where
 weights are finite that adds nothing, and may be left out.
 """
 from cpython.pycapsule cimport PyCapsule_New

@@ -1,25 +1,24 @@
-# Dense convolution of 3 x 3 windows at stride 1 with 16 products for 36: Winograd's minimal filtering F(2 x 2, 3 x 3).
+# Dense convolution of windows of three taps at stride 1 with fewer products than taps: Winograd's minimal filtering.
 #
 # On one axis, two outputs y under three weights g meet four inputs d (Winograd, Arithmetic Complexity of Computations,
 # 1980; Lavin and Gray, CVPR 2016):
 #   m0 = (d0 - d2) 2 g0, m1 = (d1 + d2) (g0 + g1 + g2), m2 = (d2 - d1) (g0 - g1 + g2), m3 = (d1 - d3) 2 g2
 #   2 y0 = m0 + m1 + m2, 2 y1 = m1 - m2 - m3
-# (without halves, so that whole numbers stay exact however small their unit is). On two axes each d, g and m is such a
-# row itself, and outputs come out four times. A tile is 4 x 4 inputs, as far apart as taps are, and 2 x 2 outputs, each
-# of which depends on its own window alone. The 16 products are sums over channels: 16 pointwise convolutions, whose
-# pixels are the tiles.
+# (without halves, so that whole numbers stay exact however small their unit is): 4 products, not 6. Under 3 x 3 each d,
+# g and m is such a row itself: 16, not 36, and outputs come out four times. A tile is HIGH x 4 inputs, as far apart as
+# taps are, and 2 x 2 outputs, or 2 of a row; each depends on its own window alone. The products are sums over channels:
+# `c.winograd` components, each a pointwise convolution whose pixels are the tiles.
 #
 # Loop order, outermost first, and what each level keeps where:
-#   task, block      rows of output, in whole pairs                                    (threads)
-#   tiles            c.winograd of them: transformed inputs, [16][tiles][channels]     (second-level cache)
-#   filter block     packed weights, [16][1 + channels][filters held]                  (streamed, prefetched)
-#   component        of 16: the dense tile; products go to [16][tiles][filters held]   (second-level cache)
+#   task, block      rows of output, in whole pairs; a piece of one, under one row     (threads)
+#   tiles            c.tiles of them: transformed inputs, [components][tiles][channels]     (second-level cache)
+#   filter block     packed weights, [components][1 + channels][filters held]          (streamed, prefetched)
+#   component        the dense tile; products go to [components][tiles][filters held]  (second-level cache)
 #   tile             products become outputs
 
 cdef enum:
-    SIDE = 4                              # of a tile of inputs
-    OUTPUTS = 2                           # of a tile, on each axis
-    BIASED = 5                            # the component that all outputs have in their sums: it begins with the bias
+    SIDE = 4                              # inputs of a tile, on an axis of three taps
+    OUTPUTS = 2                           # of these
 
 cdef struct Tile:
     Py_ssize_t image, row, column         # of its first output
@@ -33,40 +32,47 @@ cdef inline Py_ssize_t odd_lines(Py_ssize_t elements) noexcept nogil:
     """So many and a few more: an odd number of lines, as tiles and components would share the sets of a cache."""
     return ((elements * sizeof(REAL) + LINE - 1) // LINE | 1) * LINE // sizeof(REAL)
 
-cdef inline Py_ssize_t origins(Py_ssize_t n, Py_ssize_t dilation) noexcept nogil:
-    """Of n outputs on an axis, how many are the first of a tile: `dilation` of twice as many."""
-    return n // (2 * dilation) * dilation + min(n % (2 * dilation), dilation)
+cdef inline Py_ssize_t high(const Conv* c) noexcept nogil:
+    """Rows of a tile of inputs."""
+    return SIDE if c.window_h == 3 else 1
 
-cdef inline Py_ssize_t origin(Py_ssize_t i, Py_ssize_t dilation) noexcept nogil:
+cdef inline Py_ssize_t biased(const Conv* c) noexcept nogil:
+    """The component that all outputs have in their sums: it begins with the bias."""
+    return 1 + SIDE * (c.window_h == 3)
+
+cdef inline Py_ssize_t origins(Py_ssize_t n, Py_ssize_t window, Py_ssize_t dilation) noexcept nogil:
+    """Of n outputs on an axis, how many are the first of a tile: of three taps, `dilation` of twice as many."""
+    return n if window == 1 else n // (2 * dilation) * dilation + min(n % (2 * dilation), dilation)
+
+cdef inline Py_ssize_t origin(Py_ssize_t i, Py_ssize_t window, Py_ssize_t dilation) noexcept nogil:
     """The first output of tile i."""
-    return i // dilation * 2 * dilation + i % dilation
+    return i if window == 1 else i // dilation * 2 * dilation + i % dilation
 
-cdef void list_tiles(const Conv* c, Py_ssize_t top, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t count,
-                     Tile* tiles) noexcept nogil:
-    """So many tiles from the first on, of those of these rows of each image."""
-    cdef Py_ssize_t down = origins(rows, c.dilation_h), across = origins(c.out_width, c.dilation_w), i, line
+cdef void list_tiles(const Conv* c, Py_ssize_t top, Py_ssize_t left, Py_ssize_t down, Py_ssize_t across,
+                     Py_ssize_t first, Py_ssize_t count, Tile* tiles) noexcept nogil:
+    """So many tiles from the first on, of those of each image that begin there, `down` x `across`."""
+    cdef Py_ssize_t i, line
     for i in range(count):
         line = (first + i) // across
         tiles[i].image = line // down
-        tiles[i].row = top + origin(line % down, c.dilation_h)
-        tiles[i].column = origin((first + i) % across, c.dilation_w)
+        tiles[i].row = top + origin(line % down, c.window_h, c.dilation_h)
+        tiles[i].column = left + origin((first + i) % across, 3, c.dilation_w)
 
 cdef void find_inputs(const Conv* v, const REAL* x, const Tile* tile, REAL* scratch, Py_ssize_t pitch,
                       Patch* patch) noexcept nogil:
     """In place or, with the padding that they meet, in scratch."""
-    cdef Py_ssize_t top = tile.row - v.top, left = tile.column - v.left, h, w
-    cdef Py_ssize_t down = v.dilation_h, right = v.dilation_w
-    cdef int i, j
+    cdef Py_ssize_t top = tile.row - v.top, left = tile.column - v.left, h, w, i, j
+    cdef Py_ssize_t down = v.dilation_h, right = v.dilation_w, rows = high(v)
     x += tile.image * v.xn
     patch.first = x + top * v.xh + left * v.xw
     patch.down = down * v.xh
     patch.right = right * v.xw
-    if top >= 0 and left >= 0 and top + (SIDE - 1) * down < v.height and left + (SIDE - 1) * right < v.width:
+    if top >= 0 and left >= 0 and top + (rows - 1) * down < v.height and left + (SIDE - 1) * right < v.width:
         return
     patch.first = scratch
     patch.down = SIDE * pitch
     patch.right = pitch
-    for i in range(SIDE):
+    for i in range(rows):
         h = top + i * down
         for j in range(SIDE):
             w = left + j * right
@@ -84,53 +90,60 @@ cdef inline void differences(vec* d, Py_ssize_t step) noexcept nogil:
     d[2 * step] = d2 - d1
     d[3 * step] = d1 - d3
 
-cdef void transform_inputs(const Patch* patch, Py_ssize_t channels, REAL* to, Py_ssize_t apart) noexcept nogil:
-    """to[16][apart] <- the inputs of a tile, transformed."""
+cdef inline void transform_inputs(int HIGH, const Patch* patch, Py_ssize_t channels, REAL* to,
+                                  Py_ssize_t apart) noexcept nogil:
+    """to[components][apart] <- the inputs of a tile, transformed."""
     cdef vec d[SIDE * SIDE]
     cdef const REAL* rows[SIDE]
     cdef REAL* places[SIDE]
     cdef Py_ssize_t right = patch.right, left = channels, step, i, j
-    for i in range(SIDE):
+    for i in range(HIGH):
         rows[i] = patch.first + i * patch.down
         places[i] = to + i * SIDE * apart
     while True:
-        for i in range(SIDE):
+        for i in range(HIGH):
             for j in range(SIDE):
                 d[SIDE * i + j] = vload(rows[i] + j * right)
-        for i in range(SIDE):
-            differences(d + i, SIDE)
-        for i in range(SIDE):
+        if HIGH == SIDE:
+            for j in range(SIDE):
+                differences(d + j, SIDE)
+        for i in range(HIGH):
             differences(d + i * SIDE, 1)
-        for i in range(SIDE):
+        for i in range(HIGH):
             for j in range(SIDE):
                 vstore(places[i] + j * apart, d[SIDE * i + j])
         left -= LANES
         if left <= 0:
             break
         step = min(LANES, left)                          # the last vector is moved back
-        for i in range(SIDE):
+        for i in range(HIGH):
             rows[i] += step
             places[i] += step
 
-cdef inline void sums(const REAL* m, Py_ssize_t apart, vec* y) noexcept nogil:
-    """y[2 x 2] <- the 16 products of a tile, of a vector of filters."""
+cdef inline void sums(int HIGH, const REAL* m, Py_ssize_t apart, vec* y) noexcept nogil:
+    """y[2 x 2], or y[2] <- the products of a tile, of a vector of filters."""
     cdef vec v[SIDE]
     cdef vec top[SIDE]
     cdef vec low[SIDE]
     cdef Py_ssize_t i, j
     for j in range(SIDE):
-        for i in range(SIDE):
+        for i in range(HIGH):
             v[i] = vload(m + i * SIDE * apart + j * apart)
-        top[j] = v[0] + v[1] + v[2]
-        low[j] = v[1] - v[2] - v[3]
-    y[0] = (top[0] + top[1] + top[2]) * vset(0.25)
-    y[1] = (top[1] - top[2] - top[3]) * vset(0.25)
-    y[2] = (low[0] + low[1] + low[2]) * vset(0.25)
-    y[3] = (low[1] - low[2] - low[3]) * vset(0.25)
+        if HIGH == SIDE:
+            top[j] = v[0] + v[1] + v[2]
+            low[j] = v[1] - v[2] - v[3]
+        else:
+            top[j] = v[0]
+    y[0] = (top[0] + top[1] + top[2]) * vset(0.25 if HIGH == SIDE else 0.5)
+    y[1] = (top[1] - top[2] - top[3]) * vset(0.25 if HIGH == SIDE else 0.5)
+    if HIGH == SIDE:
+        y[2] = (low[0] + low[1] + low[2]) * vset(0.25)
+        y[3] = (low[1] - low[2] - low[3]) * vset(0.25)
 
 cdef void place_outputs(const Conv* c, const Tile* tile, Py_ssize_t pitch, REAL* y, REAL** places) noexcept nogil:
     """Where the outputs of a tile go, pixels `pitch` apart; NULL: beyond the image."""
-    cdef bint right = tile.column + c.dilation_w < c.out_width, below = tile.row + c.dilation_h < c.out_height
+    cdef bint right = tile.column + c.dilation_w < c.out_width
+    cdef bint below = c.window_h == 3 and tile.row + c.dilation_h < c.out_height
     y += tile.image * c.yn + (tile.row * c.out_width + tile.column) * pitch
     places[0] = y
     places[1] = y + c.dilation_w * pitch if right else NULL
@@ -138,29 +151,30 @@ cdef void place_outputs(const Conv* c, const Tile* tile, Py_ssize_t pitch, REAL*
     places[2] = y if below else NULL
     places[3] = y + c.dilation_w * pitch if right and below else NULL
 
-cdef inline void store_outputs(int ACTIVATION, const vec* v, REAL slope, REAL** places, Py_ssize_t k) noexcept nogil:
+cdef inline void store_outputs(const Conv* c, vec* v, REAL** places, Py_ssize_t k) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(OUTPUTS * OUTPUTS):
         if places[i] != NULL:
-            vstore(places[i] + k, activated(ACTIVATION, v[i], slope))
+            if c.activation:
+                v[i] = activated(c.activation, v[i], <REAL>c.slope)
+            vstore(places[i] + k, v[i])
 
-cdef inline void outputs_of_tiles(int ACTIVATION, const Conv* c, const Tile* tiles, Py_ssize_t count, const REAL* m,
-                                  Py_ssize_t pitch, Py_ssize_t apart, Py_ssize_t filters, Py_ssize_t out_pitch, REAL* y,
-                                  vec* zero) noexcept nogil:
+cdef inline void store_tiles(int HIGH, const Conv* c, const Tile* tiles, Py_ssize_t count, const REAL* m,
+                             Py_ssize_t pitch, Py_ssize_t apart, Py_ssize_t filters, Py_ssize_t out_pitch, REAL* y,
+                             vec* zero) noexcept nogil:
     """The outputs of tiles, filter by filter. `zero` stays so if all are finite."""
     cdef vec v[OUTPUTS * OUTPUTS]
     cdef REAL* places[OUTPUTS * OUTPUTS]
-    cdef REAL slope = <REAL>c.slope
     cdef Py_ssize_t n, k, i
     for n in range(count):
         place_outputs(c, tiles + n, out_pitch, y, places)
         k = 0
         while k < filters:
             k = min(k, filters - LANES)
-            sums(m + k, apart, v)
-            store_outputs(ACTIVATION, v, slope, places, k)
-            for i in range(OUTPUTS * OUTPUTS):
+            sums(HIGH, m + k, apart, v)
+            for i in range(OUTPUTS * OUTPUTS if HIGH == SIDE else OUTPUTS):
                 zero[0] += v[i] * vset(0)
+            store_outputs(c, v, places, k)
             k += LANES
         m += pitch
 
@@ -173,81 +187,84 @@ cdef bint all_zero(vec v) noexcept nogil:
         zero = zero and lanes[i] == 0
     return zero
 
-cdef void mend_outputs(const Conv* c, const REAL* m, Py_ssize_t apart, const Patch* patch, Py_ssize_t group,
-                       const REAL* bias, const REAL* kernel, Py_ssize_t filters, REAL** places) noexcept nogil:
+cdef inline void mend_outputs(int HIGH, const Conv* c, const REAL* m, Py_ssize_t apart, const Patch* patch,
+                              Py_ssize_t group, const REAL* bias, const REAL* kernel, Py_ssize_t filters,
+                              REAL** places) noexcept nogil:
     """Outputs of a tile that are not finite anew, as the sums of products that they are: a difference of infinities is
-    NaN. kernel: (9, channels of a group, all filters), from the first of these on."""
+    NaN. kernel: (taps, channels of a group, all filters), from the first of these on."""
     cdef vec v[OUTPUTS * OUTPUTS]
     cdef vec exact[OUTPUTS * OUTPUTS]
     cdef vec w
     cdef const REAL* d
     cdef REAL[LANES] lanes
     cdef REAL[LANES] exact_lanes
-    cdef Py_ssize_t depth = c.channels // c.groups, k = 0, at, tap, channel, i, lane
+    cdef Py_ssize_t depth = c.channels // c.groups, outputs = OUTPUTS * OUTPUTS if HIGH == SIDE else OUTPUTS
+    cdef Py_ssize_t k = 0, at, tap, channel, i, lane
     while k < filters:
         at = min(k, filters - LANES)
-        sums(m + at, apart, v)
-        for i in range(OUTPUTS * OUTPUTS):
-            exact[i] = vload(bias + k) * vset(0.25)
-        for tap in range(9):
+        sums(HIGH, m + at, apart, v)
+        for i in range(outputs):
+            exact[i] = vload(bias + k) * vset(0.25 if HIGH == SIDE else 0.5)
+        for tap in range(3 * c.window_h):
             d = patch.first + tap // 3 * patch.down + tap % 3 * patch.right + group * depth
             for channel in range(depth):
                 w = vload(kernel + (tap * depth + channel) * c.filters + at)
-                for i in range(OUTPUTS * OUTPUTS):
+                for i in range(outputs):
                     exact[i] += vset(d[i // OUTPUTS * patch.down + i % OUTPUTS * patch.right + channel]) * w
-        for i in range(OUTPUTS * OUTPUTS):
+        for i in range(outputs):
             vstore(lanes, v[i])
             vstore(exact_lanes, exact[i])
             for lane in range(LANES):
                 if lanes[lane] * 0 != 0:
                     lanes[lane] = exact_lanes[lane]
             v[i] = vload(lanes)
-        if c.activation == 0: store_outputs(0, v, 0, places, at)
-        elif c.activation == 1: store_outputs(1, v, 0, places, at)
-        elif c.activation == 2: store_outputs(2, v, 0, places, at)
-        else: store_outputs(3, v, <REAL>c.slope, places, at)
+        store_outputs(c, v, places, at)
         k += LANES
 
-cdef inline void transform_weights(Py_ssize_t component, const REAL* g, Py_ssize_t tap, Py_ssize_t filters,
-                                   REAL* to) noexcept nogil:
+cdef inline void transform_weights(const Conv* c, Py_ssize_t component, const REAL* g, Py_ssize_t tap,
+                                   Py_ssize_t filters, REAL* to) noexcept nogil:
     """One component of so many filters' weights, whose taps are `tap` apart."""
     cdef REAL[4][3] mix = [[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]]
-    cdef const REAL* down = mix[component // SIDE]
+    cdef const REAL* down = mix[component // SIDE if c.window_h == 3 else 1]     # of one row: as it is
     cdef const REAL* across = mix[component % SIDE]
     cdef REAL total
     cdef Py_ssize_t f, i, j
     for f in range(filters):
         total = 0
-        for i in range(3):
+        for i in range(c.window_h):
             for j in range(3):
                 total += down[i] * across[j] * g[(3 * i + j) * tap + f]
         to[f] = total
 
-cdef inline void transform_bias(Py_ssize_t component, const REAL* bias, Py_ssize_t filters, REAL* to) noexcept nogil:
-    """In the one component that all outputs have in their sums."""
+cdef inline void transform_bias(const Conv* c, Py_ssize_t component, const REAL* bias, Py_ssize_t filters,
+                                REAL* to) noexcept nogil:
+    cdef REAL times = 4 if c.window_h == 3 else 2
     cdef Py_ssize_t f
-    for f in range(filters if component == BIASED else 0):
-        to[f] = 4 * bias[f]
+    for f in range(filters if component == biased(c) else 0):
+        to[f] = times * bias[f]
 
 cdef void winograd_block(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* kernel, REAL* y,
                          char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
     """`kernel`: as it was before it was packed."""
     cdef Conv v, m
-    cdef Py_ssize_t image = c.out_height * c.out_width, top = p0 // c.out_width
-    cdef Py_ssize_t rows = (min(p1, image) - 1) // c.out_width + 1 - top
-    cdef const REAL* src = view(c, &v, x, p0, min(p1, image), False, <REAL*>scratch)
-    cdef Py_ssize_t all_tiles = max(1, p1 // image) * origins(rows, c.dilation_h) * origins(c.out_width, c.dilation_w)
-    cdef Py_ssize_t parts = (all_tiles + c.winograd - 1) // c.winograd, part, first, count, i, b, g, f = 0, size, before
+    cdef Py_ssize_t image = c.out_height * c.out_width, end = min(p1, image)
+    cdef Py_ssize_t top = p0 // c.out_width, rows = (end - 1) // c.out_width + 1 - top
+    cdef Py_ssize_t left = p0 - top * c.out_width if rows == 1 else 0
+    cdef const REAL* src = view(c, &v, x, p0, end, False, <REAL*>scratch)
+    cdef Py_ssize_t down = origins(rows, c.window_h, c.dilation_h)
+    cdef Py_ssize_t across = origins(end - p0 if rows == 1 else c.out_width, 3, c.dilation_w)
+    cdef Py_ssize_t all_tiles = max(1, p1 // image) * down * across, parts = (all_tiles + c.tiles - 1) // c.tiles
+    cdef Py_ssize_t part, first, count, i, b, g, f = 0, size, before
     cdef Py_ssize_t depth = c.channels // c.groups, filters = c.filters // c.groups, held, stored = 0
     cdef Py_ssize_t most = c.vectors * LANES, out_pitch = c.yp if c.direct else c.filters
-    cdef Py_ssize_t input_pitch = odd_lines(c.channels), inputs_apart = c.winograd * input_pitch
-    cdef Py_ssize_t pitch = odd_lines(most), apart = c.winograd * pitch
+    cdef Py_ssize_t input_pitch = odd_lines(c.channels), inputs_apart = c.tiles * input_pitch
+    cdef Py_ssize_t pitch = odd_lines(most), apart = c.tiles * pitch
     cdef Py_ssize_t begin = b0 // c.blocks * filters + block_filters(c, b0 % c.blocks, &held)
     cdef Tile* tiles = <Tile*>(scratch + c.load_bytes)
     cdef REAL* padded = <REAL*>(scratch + c.load_bytes + c.tile_bytes)
-    cdef REAL* inputs = padded + SIDE * SIDE * input_pitch
-    cdef REAL* products = inputs + SIDE * SIDE * inputs_apart
-    cdef REAL* out = products + SIDE * SIDE * apart
+    cdef REAL* inputs = padded + c.winograd * input_pitch
+    cdef REAL* products = inputs + c.winograd * inputs_apart
+    cdef REAL* out = products + c.winograd * apart
     cdef REAL* dst
     cdef REAL* places[OUTPUTS * OUTPUTS]
     cdef const REAL* w
@@ -258,16 +275,17 @@ cdef void winograd_block(const Conv* c, const Conv* _, const REAL* x, const REAL
     m.height = m.out_height = m.window_h = m.window_w = m.stride_h = m.stride_w = m.dilation_h = m.dilation_w = 1
     m.top = m.left = m.activation = m.leave_out = 0
     m.direct = 1
-    m.block_pixels = c.winograd
+    m.block_pixels = c.tiles
     m.xw = input_pitch
     m.yp = pitch
     for part in range(parts):
         first = part * all_tiles // parts
         count = (part + 1) * all_tiles // parts - first
-        list_tiles(c, top, rows, first, count, tiles)
+        list_tiles(c, top, left, down, across, first, count, tiles)
         for i in range(count):
             find_inputs(&v, src, tiles + i, padded, input_pitch, &patch)
-            transform_inputs(&patch, c.channels, inputs + i * input_pitch, inputs_apart)
+            if c.window_h == 3: transform_inputs(SIDE, &patch, c.channels, inputs + i * input_pitch, inputs_apart)
+            else: transform_inputs(1, &patch, c.channels, inputs + i * input_pitch, inputs_apart)
         m.width = m.out_width = count
         for b in range(b0, b1):
             g = b // c.blocks
@@ -276,25 +294,26 @@ cdef void winograd_block(const Conv* c, const Conv* _, const REAL* x, const REAL
             stored = min(held, filters - f)
             size = block_size(&m, held)
             f += g * filters
-            w = weights + SIDE * SIDE * before
-            for i in range(SIDE * SIDE):
+            w = weights + c.winograd * before
+            for i in range(c.winograd):
                 multiply(&m, &m, inputs + i * inputs_apart, 0, count, b, b + 1, w + i * size - before,
-                         products + i * apart - f, <char*>(tiles + c.winograd), NULL, NULL)
+                         products + i * apart - f, <char*>(tiles + c.tiles), NULL, NULL)
             dst = y + f if c.direct else out + f - begin - p0 * c.filters
             zero = vset(0)
-            if c.activation == 0:
-                outputs_of_tiles(0, c, tiles, count, products, pitch, apart, stored, out_pitch, dst, &zero)
-            elif c.activation == 1:
-                outputs_of_tiles(1, c, tiles, count, products, pitch, apart, stored, out_pitch, dst, &zero)
-            elif c.activation == 2:
-                outputs_of_tiles(2, c, tiles, count, products, pitch, apart, stored, out_pitch, dst, &zero)
+            if c.window_h == 3:
+                store_tiles(SIDE, c, tiles, count, products, pitch, apart, stored, out_pitch, dst, &zero)
             else:
-                outputs_of_tiles(3, c, tiles, count, products, pitch, apart, stored, out_pitch, dst, &zero)
+                store_tiles(1, c, tiles, count, products, pitch, apart, stored, out_pitch, dst, &zero)
             if all_zero(zero):
                 continue
             for i in range(count):
                 find_inputs(&v, src, tiles + i, padded, input_pitch, &patch)
                 place_outputs(c, tiles + i, out_pitch, dst, places)
-                mend_outputs(c, products + i * pitch, apart, &patch, g, w + BIASED * size, kernel + f, stored, places)
+                if c.window_h == 3:
+                    mend_outputs(SIDE, c, products + i * pitch, apart, &patch, g, w + biased(c) * size, kernel + f,
+                                 stored, places)
+                else:
+                    mend_outputs(1, c, products + i * pitch, apart, &patch, g, w + biased(c) * size, kernel + f, stored,
+                                 places)
     if not c.direct:
         scatter(c, out, c.filters, p0, p1 - p0, begin, f + stored - begin, y)
