@@ -297,13 +297,15 @@ cdef inline Py_ssize_t reduction(const Conv* c) noexcept nogil:
     return c.window_h * c.window_w * (c.spread if c.spread else c.channels // c.groups)
 
 cdef void pack_conv(const Conv* c, const void* kernel, const void* bias, void* packed) noexcept nogil:
-    """packed[group][block][1 + reduction][filters held] <- bias, then kernel (reduction, filters); where
-    `c.winograd` components take the place of taps, [group][block][component][1 + channels][filters held]."""
+    """packed[group][block][1 + reduction][filters held] <- bias, then kernel (reduction, filters)."""
     if c.walk:
         pack_walk(c, <const REAL*>kernel, <const REAL*>bias, <REAL*>packed)
         return
     if c.planar:
         pack_planar(c, reduction(c), kernel, bias, packed)
+        return
+    if c.winograd:
+        pack_winograd(c, <const REAL*>kernel, <const REAL*>bias, <REAL*>packed)
         return
     if c.dots:
         pack_dots(c, <const REAL*>kernel, <const REAL*>bias, <REAL*>packed)
@@ -311,32 +313,25 @@ cdef void pack_conv(const Conv* c, const void* kernel, const void* bias, void* p
     cdef const REAL* src = <const REAL*>kernel
     cdef const REAL* b = <const REAL*>bias
     cdef REAL* dst = <REAL*>packed
-    cdef Py_ssize_t components = max(1, c.winograd), K = reduction(c) // (c.window_h * c.window_w if c.winograd else 1)
-    cdef Py_ssize_t filters = c.filters // c.groups, g, block, k, first, held, stored, at, lanes, j, component
+    cdef Py_ssize_t K = reduction(c), filters = c.filters // c.groups, g, block, k, first, held, stored, at, lanes, j
     for g in range(c.groups):
         for block in range(c.blocks):
             first = block_filters(c, block, &held)
             stored = min(held, filters - first)
             first += g * filters
-            for component in range(components):
-                memset(dst, 0, (K + 1) * held * sizeof(REAL))
-                for k in range(K + 1):
-                    j = 0
-                    while j < held:
-                        lanes = min(LANES, held - j)
-                        at = first + max(0, min(j, stored - lanes))          # the last vector may be moved back
-                        lanes = min(lanes, stored)
-                        if k and c.winograd:
-                            transform_weights(c, component, src + (k - 1) * c.filters + at, K * c.filters, lanes,
-                                              dst + j)
-                        elif k:
-                            memcpy(dst + j, src + (k - 1) * c.filters + at, lanes * sizeof(REAL))
-                        elif b != NULL and c.winograd:
-                            transform_bias(c, component, b + at, lanes, dst + j)
-                        elif b != NULL:
-                            memcpy(dst + j, b + at, lanes * sizeof(REAL))
-                        j += LANES
-                    dst += held
+            memset(dst, 0, (K + 1) * held * sizeof(REAL))
+            for k in range(K + 1):
+                j = 0
+                while j < held:
+                    lanes = min(LANES, held - j)
+                    at = first + max(0, min(j, stored - lanes))          # the last vector may be moved back
+                    lanes = min(lanes, stored)
+                    if k:
+                        memcpy(dst + j, src + (k - 1) * c.filters + at, lanes * sizeof(REAL))
+                    elif b != NULL:
+                        memcpy(dst + j, b + at, lanes * sizeof(REAL))
+                    j += LANES
+                dst += held
 
 cdef struct Part:
     # Pixels that are tiled together, and the taps [h0, h1) x [w0, w1) of their windows that they meet the input with.

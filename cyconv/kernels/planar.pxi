@@ -32,7 +32,7 @@ cdef inline bint gapless(const Conv* c) noexcept nogil:
     return c.block_shape == 1 and loaded_columns(c, c.out_width) == c.out_width
 
 cdef inline Py_ssize_t apart(Py_ssize_t elements) noexcept nogil:
-    """From one copied plane to the next: an odd number of lines, so that they are in different sets of the cache."""
+    """From one copied plane or tile to the next: an odd number of lines, which are in different sets of the cache."""
     return ((elements * sizeof(REAL) + LINE - 1) // LINE | 1) * LINE // sizeof(REAL)
 
 cdef void copy_planes(const Conv* c, const REAL* x, Py_ssize_t channel, Py_ssize_t channels, Py_ssize_t row,

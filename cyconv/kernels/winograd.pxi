@@ -28,10 +28,6 @@ cdef struct Patch:
     const REAL* first
     Py_ssize_t down, right                # from a row of them to the next, and from a pixel
 
-cdef inline Py_ssize_t odd_lines(Py_ssize_t elements) noexcept nogil:
-    """So many and a few more: an odd number of lines, as tiles and components would share the sets of a cache."""
-    return ((elements * sizeof(REAL) + LINE - 1) // LINE | 1) * LINE // sizeof(REAL)
-
 cdef inline Py_ssize_t high(const Conv* c) noexcept nogil:
     """Rows of a tile of inputs."""
     return SIDE if c.window_h == 3 else 1
@@ -151,9 +147,13 @@ cdef void place_outputs(const Conv* c, const Tile* tile, Py_ssize_t pitch, REAL*
     places[2] = y if below else NULL
     places[3] = y + c.dilation_w * pitch if right and below else NULL
 
-cdef inline void store_outputs(const Conv* c, vec* v, REAL** places, Py_ssize_t k) noexcept nogil:
+cdef inline Py_ssize_t outputs(int HIGH) noexcept nogil:
+    """Of a tile."""
+    return OUTPUTS * OUTPUTS if HIGH == SIDE else OUTPUTS
+
+cdef inline void store_outputs(int HIGH, const Conv* c, vec* v, REAL** places, Py_ssize_t k) noexcept nogil:
     cdef Py_ssize_t i
-    for i in range(OUTPUTS * OUTPUTS):
+    for i in range(outputs(HIGH)):
         if places[i] != NULL:
             if c.activation:
                 v[i] = activated(c.activation, v[i], <REAL>c.slope)
@@ -172,9 +172,9 @@ cdef inline void store_tiles(int HIGH, const Conv* c, const Tile* tiles, Py_ssiz
         while k < filters:
             k = min(k, filters - LANES)
             sums(HIGH, m + k, apart, v)
-            for i in range(OUTPUTS * OUTPUTS if HIGH == SIDE else OUTPUTS):
+            for i in range(outputs(HIGH)):
                 zero[0] += v[i] * vset(0)
-            store_outputs(c, v, places, k)
+            store_outputs(HIGH, c, v, places, k)
             k += LANES
         m += pitch
 
@@ -198,50 +198,77 @@ cdef inline void mend_outputs(int HIGH, const Conv* c, const REAL* m, Py_ssize_t
     cdef const REAL* d
     cdef REAL[LANES] lanes
     cdef REAL[LANES] exact_lanes
-    cdef Py_ssize_t depth = c.channels // c.groups, outputs = OUTPUTS * OUTPUTS if HIGH == SIDE else OUTPUTS
-    cdef Py_ssize_t k = 0, at, tap, channel, i, lane
+    cdef Py_ssize_t depth = c.channels // c.groups, k = 0, at, tap, channel, i, lane
     while k < filters:
         at = min(k, filters - LANES)
         sums(HIGH, m + at, apart, v)
-        for i in range(outputs):
+        for i in range(outputs(HIGH)):
             exact[i] = vload(bias + k) * vset(0.25 if HIGH == SIDE else 0.5)
         for tap in range(3 * c.window_h):
             d = patch.first + tap // 3 * patch.down + tap % 3 * patch.right + group * depth
             for channel in range(depth):
                 w = vload(kernel + (tap * depth + channel) * c.filters + at)
-                for i in range(outputs):
+                for i in range(outputs(HIGH)):
                     exact[i] += vset(d[i // OUTPUTS * patch.down + i % OUTPUTS * patch.right + channel]) * w
-        for i in range(outputs):
+        for i in range(outputs(HIGH)):
             vstore(lanes, v[i])
             vstore(exact_lanes, exact[i])
             for lane in range(LANES):
                 if lanes[lane] * 0 != 0:
                     lanes[lane] = exact_lanes[lane]
             v[i] = vload(lanes)
-        store_outputs(c, v, places, at)
+        store_outputs(HIGH, c, v, places, at)
         k += LANES
 
-cdef inline void transform_weights(const Conv* c, Py_ssize_t component, const REAL* g, Py_ssize_t tap,
-                                   Py_ssize_t filters, REAL* to) noexcept nogil:
-    """One component of so many filters' weights, whose taps are `tap` apart."""
-    cdef REAL[4][3] mix = [[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]]
-    cdef const REAL* down = mix[component // SIDE if c.window_h == 3 else 1]     # of one row: as it is
-    cdef const REAL* across = mix[component % SIDE]
-    cdef REAL total
-    cdef Py_ssize_t f, i, j
-    for f in range(filters):
-        total = 0
-        for i in range(c.window_h):
-            for j in range(3):
-                total += down[i] * across[j] * g[(3 * i + j) * tap + f]
-        to[f] = total
+cdef inline void mixtures(const vec* g, Py_ssize_t step, vec* u, Py_ssize_t to_step) noexcept nogil:
+    """u <- what is multiplied, of three weights."""
+    cdef vec ends = g[0] + g[2 * step]
+    u[0] = g[0] + g[0]
+    u[to_step] = ends + g[step]
+    u[2 * to_step] = ends - g[step]
+    u[3 * to_step] = g[2 * step] + g[2 * step]
 
-cdef inline void transform_bias(const Conv* c, Py_ssize_t component, const REAL* bias, Py_ssize_t filters,
-                                REAL* to) noexcept nogil:
-    cdef REAL times = 4 if c.window_h == 3 else 2
-    cdef Py_ssize_t f
-    for f in range(filters if component == biased(c) else 0):
-        to[f] = times * bias[f]
+cdef inline void transform_weights(int HIGH, const REAL* g, Py_ssize_t tap, REAL* to, Py_ssize_t apart) noexcept nogil:
+    """to[components][apart] <- the weights of a vector of filters, whose taps are `tap` apart."""
+    cdef vec w[9]
+    cdef vec rows[SIDE * 3]
+    cdef vec u[SIDE]
+    cdef Py_ssize_t i, j
+    for i in range(9 if HIGH == SIDE else 3):
+        w[i] = vload(g + i * tap)
+    for j in range(3):
+        if HIGH == SIDE: mixtures(w + j, 3, rows + j, 3)
+        else: rows[j] = w[j]
+    for i in range(HIGH):
+        mixtures(rows + 3 * i, 1, u, 1)
+        for j in range(SIDE):
+            vstore(to + (SIDE * i + j) * apart, u[j])
+
+cdef void pack_winograd(const Conv* c, const REAL* kernel, const REAL* bias, REAL* packed) noexcept nogil:
+    """packed[group][block][component][1 + channels][filters held] <- bias, then kernel (taps, channels, filters)."""
+    cdef Py_ssize_t depth = c.channels // c.groups, filters = c.filters // c.groups, tap = depth * c.filters
+    cdef Py_ssize_t g, block, first, held, stored, size, k, j, at
+    cdef REAL* to
+    for g in range(c.groups):
+        for block in range(c.blocks):
+            first = block_filters(c, block, &held)
+            stored = min(held, filters - first)
+            size = (1 + depth) * held
+            for k in range(c.winograd):
+                memset(packed + k * size, 0, held * sizeof(REAL))
+            for k in range(-1, depth):                       # -1: the bias
+                j = 0
+                while j < held:
+                    at = g * filters + first + min(j, stored - LANES)        # the last vector may be moved back
+                    to = packed + (1 + k) * held + j
+                    if k >= 0 and c.window_h == 3:
+                        transform_weights(SIDE, kernel + k * c.filters + at, tap, to, size)
+                    elif k >= 0:
+                        transform_weights(1, kernel + k * c.filters + at, tap, to, size)
+                    elif bias != NULL:
+                        vstore(to + biased(c) * size, vload(bias + at) * vset(4 if c.window_h == 3 else 2))
+                    j += LANES
+            packed += c.winograd * size
 
 cdef void winograd_block(const Conv* c, const Conv* _, const REAL* x, const REAL* weights, const REAL* kernel, REAL* y,
                          char* scratch, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t b0, Py_ssize_t b1) noexcept nogil:
@@ -257,14 +284,14 @@ cdef void winograd_block(const Conv* c, const Conv* _, const REAL* x, const REAL
     cdef Py_ssize_t part, first, count, i, b, g, f = 0, size, before
     cdef Py_ssize_t depth = c.channels // c.groups, filters = c.filters // c.groups, held, stored = 0
     cdef Py_ssize_t most = c.vectors * LANES, out_pitch = c.yp if c.direct else c.filters
-    cdef Py_ssize_t input_pitch = odd_lines(c.channels), inputs_apart = c.tiles * input_pitch
-    cdef Py_ssize_t pitch = odd_lines(most), apart = c.tiles * pitch
+    cdef Py_ssize_t input_pitch = apart(c.channels), inputs_apart = c.tiles * input_pitch
+    cdef Py_ssize_t pitch = apart(most), products_apart = c.tiles * pitch
     cdef Py_ssize_t begin = b0 // c.blocks * filters + block_filters(c, b0 % c.blocks, &held)
     cdef Tile* tiles = <Tile*>(scratch + c.load_bytes)
     cdef REAL* padded = <REAL*>(scratch + c.load_bytes + c.tile_bytes)
     cdef REAL* inputs = padded + c.winograd * input_pitch
     cdef REAL* products = inputs + c.winograd * inputs_apart
-    cdef REAL* out = products + c.winograd * apart
+    cdef REAL* out = products + c.winograd * products_apart
     cdef REAL* dst
     cdef REAL* places[OUTPUTS * OUTPUTS]
     cdef const REAL* w
@@ -297,23 +324,23 @@ cdef void winograd_block(const Conv* c, const Conv* _, const REAL* x, const REAL
             w = weights + c.winograd * before
             for i in range(c.winograd):
                 multiply(&m, &m, inputs + i * inputs_apart, 0, count, b, b + 1, w + i * size - before,
-                         products + i * apart - f, <char*>(tiles + c.tiles), NULL, NULL)
+                         products + i * products_apart - f, <char*>(tiles + c.tiles), NULL, NULL)
             dst = y + f if c.direct else out + f - begin - p0 * c.filters
             zero = vset(0)
             if c.window_h == 3:
-                store_tiles(SIDE, c, tiles, count, products, pitch, apart, stored, out_pitch, dst, &zero)
+                store_tiles(SIDE, c, tiles, count, products, pitch, products_apart, stored, out_pitch, dst, &zero)
             else:
-                store_tiles(1, c, tiles, count, products, pitch, apart, stored, out_pitch, dst, &zero)
+                store_tiles(1, c, tiles, count, products, pitch, products_apart, stored, out_pitch, dst, &zero)
             if all_zero(zero):
                 continue
+            w += biased(c) * size
             for i in range(count):
                 find_inputs(&v, src, tiles + i, padded, input_pitch, &patch)
                 place_outputs(c, tiles + i, out_pitch, dst, places)
                 if c.window_h == 3:
-                    mend_outputs(SIDE, c, products + i * pitch, apart, &patch, g, w + biased(c) * size, kernel + f,
-                                 stored, places)
-                else:
-                    mend_outputs(1, c, products + i * pitch, apart, &patch, g, w + biased(c) * size, kernel + f, stored,
+                    mend_outputs(SIDE, c, products + i * pitch, products_apart, &patch, g, w, kernel + f, stored,
                                  places)
+                else:
+                    mend_outputs(1, c, products + i * pitch, products_apart, &patch, g, w, kernel + f, stored, places)
     if not c.direct:
         scatter(c, out, c.filters, p0, p1 - p0, begin, f + stored - begin, y)
