@@ -62,8 +62,10 @@ def share(work: Work, threads: int) -> tuple[int, int, int]:
         return computing + in_turns + max(0, weights - first_tiles) + work.pixel_cycles / pixel_parts
 
     order = range(1, threads + 1) if work.depthwise and work.planar else range(threads, 0, -1)  # first of equals: taken
-    choices = [(p, threads // p) for p in order if p <= max(units, 1) and threads // p <= max(blocks, 1)]
-    pixel_parts, filter_parts = min(choices, key=cycles, default=(1, 1))
+    most_pixel_parts, most_filter_parts = max(units, 1), max(blocks, 1)
+    choices = [(p, threads // p) for p in order if p <= most_pixel_parts and threads // p <= most_filter_parts]
+    fewer = ((min(p, most_pixel_parts), min(threads // p, most_filter_parts)) for p in order)  # than threads
+    pixel_parts, filter_parts = min(choices or fewer, key=cycles)
     used = pixel_parts * filter_parts
     if pixel_parts > 1:  # more parts of the filters would repeat what is done for their pixels
         most = min(flops // (used * LEAST_PART_FLOPS), units * work.unit // (pixel_parts * LEAST_PART_PIXELS))

@@ -71,6 +71,16 @@ def test_every_core_has_work(name, threads, set_num_threads):
 
 
 @pytest.mark.skipif(not plan.OPENMP, reason="built without OpenMP")
+def test_parts_that_are_fewer_than_threads_are_shared_all_the_same(set_num_threads):
+    made = ops.plan("conv", (1, 32, 32, 64), "float32", [np.ones((3, 3, 64, 64), np.float32)])
+    set_num_threads(1000)
+    (pixels, pixel_parts), (blocks, filter_parts) = made.shares["pixels"], made.shares["filter blocks"]
+    assert made.shares["threads"] == pixel_parts * filter_parts >= 15
+    assert pixel_parts <= pixels
+    assert filter_parts <= blocks
+
+
+@pytest.mark.skipif(not plan.OPENMP, reason="built without OpenMP")
 @pytest.mark.parametrize("threads", [2, 8])
 def test_results_that_take_longer_than_their_weights_are_shared_by_pixels(threads, set_num_threads):
     made = ops.plan("conv", (1, 400, 1), "float32", [np.ones((3, 1, 512), np.float32)])
