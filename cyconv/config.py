@@ -139,12 +139,12 @@ def set_flush_denormals(on: bool) -> None:
 def set_winograd(on: bool) -> None:
     """Let dense layers take fewer products than their windows have taps, or not; at first they do where that pays.
 
-    Under windows of 3 x 3, at stride 1, Winograd's minimal filtering takes 16 products where four outputs have 36, under
-    rows of three 4 where two have 6: up to twice as fast for layers of some 16 channels and filters or more. On random
-    numbers its rounding errors are the smaller ones. Every output still depends on its own window alone, but an error
-    scales with the largest values of that window, where that of a sum of products scales with each input times its own
-    weight; and the last bits of an output depend on whether its row and column are even or odd. `CYCONV_WINOGRAD=0` in
-    the environment turns it off, too.
+    Under windows of 3 x 3, at stride 1, Winograd's minimal filtering takes 16 products where four outputs have 36,
+    under rows of three 4 where two have 6: up to twice as fast for layers of some 16 channels and filters or more. On
+    random numbers its rounding errors are the smaller ones. Every output still depends on its own window alone, but an
+    error scales with the largest values of that window, where that of a sum of products scales with each input times
+    its own weight; and the last bits of an output depend on whether its row and column are even or odd.
+    `CYCONV_WINOGRAD=0` in the environment turns it off, too.
 
     Parameters
     ----------
