@@ -71,7 +71,7 @@ cdef enum:
 cdef int _threads = 1          # of plans called from now on
 cdef int _openmp_threads = omp_get_max_threads()
 cdef bint _flush = False       # denormals
-cdef bint _winograd = True     # of plans made from now on
+cdef bint _winograd = True     # of plans that `ops` makes from now on
 
 
 def cpu_runs(str isa):
@@ -155,7 +155,7 @@ cdef class Plan:
     pointwise : Geometry, optional
         Of the second step, for "separable".
     winograd : bool, optional
-        Whether 3 x 3 windows may take fewer products than they have taps; None: as was set.
+        Whether windows may take fewer products than they have taps.
 
     Attributes
     ----------
@@ -185,7 +185,7 @@ cdef class Plan:
     cdef Conv _usual                       # what the first call of several threads told the kernels, and most others do
     cdef Conv _usual_second
 
-    def __init__(self, op, geometry, dtype, kernels, activation=None, pointwise=None, winograd=None):
+    def __init__(self, op, geometry, dtype, kernels, activation=None, pointwise=None, winograd=True):
         self.op = op
         self.geometry = geometry
         self.pointwise = pointwise
@@ -200,7 +200,7 @@ cdef class Plan:
         self._shared = 0
         last = pointwise if self._separable else geometry
         self._set_shapes(geometry.input_shape, last.output_shape, geometry.channels_first)
-        target = self._target(_winograd if winograd is None else winograd)
+        target = self._target(winograd)
         merged = None if self._separable else schedule.merged(geometry)
         self._merged = merged is not None
         geometry = merged or geometry

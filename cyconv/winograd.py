@@ -90,7 +90,7 @@ def winograd_blocking(g: Geometry, target: Target) -> Fields:
         winograd=components,
         tiles=together,
         direct=not g.channels_first,
-        leave_out=1,
+        leave_out=1,  # nothing is loaded for padding: tiles that meet it are copied
         blocks=-(-filters // (vectors * target.lanes)),
         block_pixels=rows * columns,
         block_shape=not pieces,

@@ -178,15 +178,6 @@ cdef inline void store_tiles(int HIGH, const Conv* c, const Tile* tiles, Py_ssiz
             k += LANES
         m += pitch
 
-cdef bint all_zero(vec v) noexcept nogil:
-    cdef REAL[LANES] lanes
-    cdef bint zero = True
-    cdef int i
-    vstore(lanes, v)
-    for i in range(LANES):
-        zero = zero and lanes[i] == 0
-    return zero
-
 cdef inline void mend_outputs(int HIGH, const Conv* c, const REAL* m, Py_ssize_t apart, const Patch* patch,
                               Py_ssize_t group, const REAL* bias, const REAL* kernel, Py_ssize_t filters,
                               REAL** places) noexcept nogil:
@@ -297,6 +288,7 @@ cdef void winograd_block(const Conv* c, const Conv* _, const REAL* x, const REAL
     cdef const REAL* w
     cdef Patch patch
     cdef vec zero
+    cdef REAL[LANES] lanes
     # A component is a pointwise convolution of a row of tiles.
     m = c[0]
     m.height = m.out_height = m.window_h = m.window_w = m.stride_h = m.stride_w = m.dilation_h = m.dilation_w = 1
@@ -331,7 +323,8 @@ cdef void winograd_block(const Conv* c, const Conv* _, const REAL* x, const REAL
                 store_tiles(SIDE, c, tiles, count, products, pitch, products_apart, stored, out_pitch, dst, &zero)
             else:
                 store_tiles(1, c, tiles, count, products, pitch, products_apart, stored, out_pitch, dst, &zero)
-            if all_zero(zero):
+            vstore(lanes, zero)
+            if finite(lanes, LANES):
                 continue
             w += biased(c) * size
             for i in range(count):
